@@ -1,0 +1,71 @@
+"""Every limit of the system, named with its unit last, in one place.
+
+Standard library only: the client imports it too.
+"""
+
+from typing import Final
+
+# --- socket -----------------------------------------------------------------------------------------
+FRAME_BYTES_MAX: Final = 1024 * 1024
+FRAME_HEADER_BYTES_MAX: Final = 4096
+FRAME_DEPTH_MAX: Final = 64
+FRAME_UNFINISHED_SECONDS_MAX: Final = 10.0
+CONNECTIONS_MAX: Final = 2048
+CONNECTIONS_UNFINISHED_MAX: Final = 512
+REQUESTS_PENDING_MAX: Final = 8
+BATCH_ITEMS_MAX: Final = 256
+SEND_QUEUE_BYTES_MAX: Final = 4 * 1024 * 1024
+SOCKET_PATH_BYTES_MAX: Final = 107
+READ_PAGE_ENTRIES_MAX: Final = 500
+OUTPUT_PAGE_BYTES_MAX: Final = 256 * 1024
+PROTOCOL_MIN: Final = 1
+PROTOCOL_MAX: Final = 1
+
+# --- ledger -----------------------------------------------------------------------------------------
+ENTRY_BYTES_MAX: Final = 256 * 1024
+INTEGER_MAX: Final = 2**53 - 1
+HEAD_INTERVAL_SECONDS: Final = 1.0
+BATCH_PROPOSALS_MAX: Final = 256
+DECIDE_ROUNDS_MAX: Final = 10_000
+SCHEMA_VERSION: Final = 1
+
+# --- contract ---------------------------------------------------------------------------------------
+CONTRACT_BYTES_MAX: Final = 1024 * 1024
+PROMPT_BYTES_MAX: Final = 256 * 1024
+TASKS_MAX: Final = 10_000
+CHECKS_MAX: Final = 100
+NAME_CHARS_MAX: Final = 64
+ATTEMPTS_MAX: Final = 100
+PARALLEL_MAX: Final = 64
+ATTEMPTS_DEFAULT: Final = 3
+TIMEOUT_DEFAULT_MS: Final = 40 * 60_000
+IDLE_DEFAULT_MS: Final = 10 * 60_000
+CHECK_TIMEOUT_DEFAULT_MS: Final = 10 * 60_000
+SETUP_TIMEOUT_MS: Final = 30 * 60_000
+PARALLEL_DEFAULT: Final = 2
+DURATION_MAX_MS: Final = 366 * 24 * 3_600_000
+
+# --- attempts ---------------------------------------------------------------------------------------
+OUTPUT_BYTES_MAX: Final = 64 * 1024 * 1024
+OUTPUT_HEAD_BYTES: Final = 32 * 1024 * 1024
+OUTPUT_TAIL_BYTES: Final = 32 * 1024 * 1024
+REDACT_CARRY_BYTES_MAX: Final = 64 * 1024
+STOP_GRACE_MS: Final = 3_000
+START_TIMEOUT_SECONDS: Final = 20.0
+FINAL_TEXT_BYTES_MAX: Final = 32 * 1024
+SECRET_BYTES_MIN: Final = 8
+HANDOFF_BYTES_MAX: Final = 48 * 1024
+SUPERVISOR_PROTOCOL: Final = 1
+
+# --- engine -----------------------------------------------------------------------------------------
+BACKOFF_FIRST_MS: Final = 10_000
+BACKOFF_MAX_MS: Final = 3_600_000
+API_BACKOFF_FIRST_MS: Final = 30_000
+API_BACKOFF_MAX_MS: Final = 15 * 60_000
+QUOTA_UNKNOWN_FIRST_MS: Final = 15 * 60_000
+QUOTA_UNKNOWN_MAX_MS: Final = 4 * 3_600_000
+LOST_IN_A_ROW_MAX: Final = 3
+CONFLICTS_IN_A_ROW_MAX: Final = 3
+HANDOVER_SECONDS_MAX: Final = 2.0
+SCRUB_SECONDS_MAX: Final = 3600.0
+TIMER_RECHECK_SECONDS: Final = 30.0
