@@ -26,10 +26,27 @@ def session_of(stream: str) -> str | None:
 
 
 Outcome = Literal[
-    "ok", "error", "quota", "rate_limit", "overloaded", "network", "auth", "billing", "context", "refused",
-    "timeout", "idle", "crashed", "interrupted", "setup_failed", "not_started",
+    "ok",
+    "error",
+    "quota",
+    "rate_limit",
+    "overloaded",
+    "network",
+    "auth",
+    "billing",
+    "context",
+    "refused",
+    "timeout",
+    "idle",
+    "crashed",
+    "interrupted",
+    "setup_failed",
+    "not_started",
 ]
 """How an attempt ended. It never says that a task is done: only checks decide that."""
+
+API_TROUBLE: Final = frozenset({"rate_limit", "overloaded", "network"})
+"""Outcomes that blame the vendor's API: they cost no attempt, back off and go on in the thread."""
 
 Mode = Literal["fresh", "continue", "cold"]
 """How an attempt starts: clean tree and a handoff; kept tree and thread; kept tree, no thread, a handoff."""
@@ -520,18 +537,59 @@ class HeadAccepted(Body, frozen=True, kw_only=True):
 SESSION_KINDS: Final[dict[str, type[Body]]] = {
     t.kind: t
     for t in (
-        SessionCreated, SessionReopened, SessionHalted, SessionResumed, SessionAborted, SessionCompleted, SessionFailed,
-        RunStarted, RunEnded, GatePassed, GateRefused, RequestHalt, RequestAbort, RequestAnswer, RequestAmend,
-        QuestionAsked, ContractAmended, AttemptIntended, AttemptStarted, AttemptAdopted, AttemptFinished, AttemptLost,
-        CandidateMade, CandidateConflicted, CandidateRefused, CheckFinished, CheckpointCommitted, TaskDone, TaskFailed,
-        TaskSkipped, TaskCancelled, TaskReopened, TimerSet, TimerFired, DeliveryIntended, DeliveryMade, DeliveryFailed,
+        SessionCreated,
+        SessionReopened,
+        SessionHalted,
+        SessionResumed,
+        SessionAborted,
+        SessionCompleted,
+        SessionFailed,
+        RunStarted,
+        RunEnded,
+        GatePassed,
+        GateRefused,
+        RequestHalt,
+        RequestAbort,
+        RequestAnswer,
+        RequestAmend,
+        QuestionAsked,
+        ContractAmended,
+        AttemptIntended,
+        AttemptStarted,
+        AttemptAdopted,
+        AttemptFinished,
+        AttemptLost,
+        CandidateMade,
+        CandidateConflicted,
+        CandidateRefused,
+        CheckFinished,
+        CheckpointCommitted,
+        TaskDone,
+        TaskFailed,
+        TaskSkipped,
+        TaskCancelled,
+        TaskReopened,
+        TimerSet,
+        TimerFired,
+        DeliveryIntended,
+        DeliveryMade,
+        DeliveryFailed,
     )
 }
 SYSTEM_KINDS: Final[dict[str, type[Body]]] = {
     t.kind: t
     for t in (
-        DaemonStarted, DaemonStopped, SlotGranted, SlotReturned, PoolLimited, PoolOpened, ClockStepped, BackupMade,
-        SessionQuarantined, SessionPruned, HeadAccepted,
+        DaemonStarted,
+        DaemonStopped,
+        SlotGranted,
+        SlotReturned,
+        PoolLimited,
+        PoolOpened,
+        ClockStepped,
+        BackupMade,
+        SessionQuarantined,
+        SessionPruned,
+        HeadAccepted,
     )
 }
 KINDS: Final[dict[str, type[Body]]] = SESSION_KINDS | SYSTEM_KINDS

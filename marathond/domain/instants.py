@@ -32,7 +32,9 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if not text.strip() or match is None:
         raise ValueError(f"{text!r} is not a duration; write one like 90s, 40m, 1h30m or 2d")
-    total = sum(int(n) * unit for n, unit in zip(match.groups(), (86_400_000, 3_600_000, 60_000, 1000, 1), strict=True) if n)
+    total = sum(
+        int(n) * unit for n, unit in zip(match.groups(), (86_400_000, 3_600_000, 60_000, 1000, 1), strict=True) if n
+    )
     if not 0 < total <= DURATION_MAX_MS:
         raise ValueError(f"{text!r} is out of range; a duration is more than 0 and at most 366d")
     return total

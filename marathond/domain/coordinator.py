@@ -1,0 +1,208 @@
+"""The second pure core: what concerns the box rather than one session, folded from the `system` stream.
+
+It hands out slots, round robin by session, keeps vendors' pools shut while a limit holds, and remembers which sessions may
+not be worked on because their own chain cannot be trusted. A grant and the `attempt.intended` that uses it commit together.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+from immutables import Map
+from msgspec.structs import replace
+
+from marathond.domain import entries as e
+from marathond.domain.decide import in_order
+from marathond.domain.session import OCCUPYING, Ready, Session
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor's pool that is shut until `until` (microseconds since the epoch)."""
+
+    until: int
+    stated: bool
+
+
+class Slot(NamedTuple):
+    """Who uses a slot."""
+
+    session: str
+    task: str
+    attempt: int
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the machine as far as the ledger knows it."""
+
+    n: int = 0
+    hash: str = ""
+    slots: Map[Slot, str] = Map()
+    turns: Map[str, int] = Map()
+    granted: int = 0
+    pools: Map[str, Pool] = Map()
+    quarantined: Map[str, tuple[e.Verdict, ...]] = Map()
+    pruned: Map[str, e.SessionPruned] = Map()
+    boot_id: str = ""
+
+
+class Capacity(NamedTuple):
+    """What the configuration allows: slots in all, and attempts at once per agent where that is limited."""
+
+    slots: int
+    per_agent: Mapping[str, int]
+
+
+def evolve(box: Box, entry: e.Entry) -> Box:
+    """The box after an entry of the `system` stream."""
+    box = replace(box, n=entry.n, hash=entry.hash)
+    match entry.body:
+        case e.SlotGranted(session=session, task=task, attempt=attempt, agent=agent):
+            turn = box.granted + 1
+            return replace(
+                box, slots=box.slots.set(Slot(session, task, attempt), agent), granted=turn,
+                turns=box.turns.set(session, turn),
+            )  # fmt: skip
+        case e.SlotReturned(session=session, task=task, attempt=attempt):
+            return replace(box, slots=_without(box.slots, Slot(session, task, attempt)))
+        case e.PoolLimited(pool=pool, until=until, stated=stated):
+            return replace(box, pools=box.pools.set(pool, Pool(until=until, stated=stated)))
+        case e.PoolOpened(pool=pool):
+            return replace(box, pools=_without(box.pools, pool))
+        case e.SessionQuarantined(session=session, points=points):
+            return replace(box, quarantined=box.quarantined.set(session, tuple(points)))
+        case e.SessionPruned(session=session):
+            return replace(box, pruned=box.pruned.set(session, entry.body), turns=_without(box.turns, session))
+        case e.DaemonStarted(boot_id=boot_id):
+            return replace(box, boot_id=boot_id)
+        case _:
+            return box
+
+
+def _without(map_: Map, key: object) -> Map:  # type: ignore[type-arg]
+    return map_.delete(key) if key in map_ else map_
+
+
+def settle(box: Box, session_id: str, session: Session | None) -> list[e.Body]:
+    """Slots of a session's attempts that are over go back."""
+    return [
+        e.SlotReturned(session=s.session, task=s.task, attempt=s.attempt)
+        for s in box.slots
+        if s.session == session_id and not (session and _occupies(session, s))
+    ]
+
+
+def _occupies(session: Session, slot: Slot) -> bool:
+    task = session.tasks.get(slot.task)
+    return (
+        session.end is None and task is not None and task.attempt is not None
+        and task.attempt.number == slot.attempt and isinstance(task.phase, OCCUPYING)
+    )  # fmt: skip
+
+
+def limits_seen(box: Box, session: Session, body: e.Body) -> list[e.Body]:
+    """What a session's entry says about a vendor's pool: a quota timer shuts it, a good attempt opens it."""
+    match body:
+        case e.TimerSet(timer_kind="quota", pool=str(pool), task=task_id, due=due):
+            attempt = session.tasks[task_id].attempt
+            if attempt is None or ((shut := box.pools.get(pool)) and shut.until >= due):
+                return []
+            stated = attempt.reset is not None
+            return [
+                e.PoolLimited(
+                    pool=pool,
+                    until=due,
+                    stated=stated,
+                    session=session.id,
+                    task=task_id,
+                    attempt=attempt.number,
+                )
+            ]
+        case e.AttemptFinished(outcome="ok", task=task_id):
+            attempt = session.tasks[task_id].attempt
+            return [e.PoolOpened(pool=attempt.agent)] if attempt and attempt.agent in box.pools else []
+        case _:
+            return []
+
+
+def open_due_pools(box: Box, now: int) -> list[e.Body]:
+    """Pools whose time has come."""
+    return [e.PoolOpened(pool=name) for name, pool in sorted(box.pools.items()) if pool.until <= now]
+
+
+def wants(session: Session) -> list[str]:
+    """The ready tasks that the contract's width lets start now, in its order."""
+    if session.run is None or session.barred or session.halt or session.aborting or session.given_up or session.end:
+        return []
+    ready, occupied = [], 0
+    for task_id in in_order(session):
+        phase = session.tasks[task_id].phase
+        occupied += isinstance(phase, OCCUPYING)
+        if isinstance(phase, Ready):
+            ready.append(task_id)
+    return ready[: max(0, width(session) - occupied)]
+
+
+def width(session: Session) -> int:
+    """Tasks at once. In the user's own checkout there is room for one."""
+    contract = session.plan.contract
+    return 1 if contract.workspace.isolation == "none" else contract.limits.parallel
+
+
+def dispatch(box: Box, sessions: Iterable[Session], capacity: Capacity, now: int) -> list[e.Draft]:
+    """Starts ready tasks while there are slots, round robin by session; shuts out those whose pool is shut.
+
+    Returns drafts for `system` (the grants) and for the sessions (`attempt.intended`, or a quota timer).
+    """
+    hungry = {s.id: (s, wants(s)) for s in sessions}
+    out: list[e.Draft] = []
+    slots, turns, granted = dict(box.slots), dict(box.turns), box.granted
+    while True:
+        order = sorted((i for i, (_, tasks) in hungry.items() if tasks), key=lambda i: (turns.get(i, 0), i))
+        if not order:
+            return out
+        session, tasks = hungry[order[0]]
+        task_id = tasks.pop(0)
+        intent = intend(session, task_id)
+        if (pool := box.pools.get(intent.agent)) and pool.until > now:
+            timer = f"{task_id}/{intent.attempt}/shut"
+            out.append(
+                _for(
+                    session,
+                    e.TimerSet(timer=timer, timer_kind="quota", task=task_id, due=pool.until, pool=intent.agent),
+                )
+            )
+            continue
+        if len(slots) >= capacity.slots:
+            return out
+        most = capacity.per_agent.get(intent.agent)
+        if most is not None and sum(agent == intent.agent for agent in slots.values()) >= most:
+            continue
+        granted += 1
+        turns[session.id] = granted
+        slots[Slot(session.id, task_id, intent.attempt)] = intent.agent
+        grant = e.SlotGranted(session=session.id, task=task_id, attempt=intent.attempt, agent=intent.agent)
+        out += [e.Draft(e.SYSTEM, grant), _for(session, intent)]
+
+
+def _for(session: Session, body: e.Body) -> e.Draft:
+    return e.Draft(e.session_stream(session.id), body)
+
+
+def intend(session: Session, task_id: str) -> e.AttemptIntended:
+    """The intent of a ready task's next attempt."""
+    task, spec = session.tasks[task_id], session.plan.tasks[task_id]
+    assert isinstance(task.phase, Ready)
+    assert session.run is not None
+    mode = task.phase.mode
+    return e.AttemptIntended(
+        task=task_id,
+        attempt=task.begun + 1,
+        run=session.run.id,
+        mode=mode,
+        agent="command" if spec.run is not None else spec.agent,
+        model=spec.model,
+        thread=task.thread if mode == "continue" else None,
+        # what keeps its tree goes on from where that tree began
+        start=task.attempt.start if task.attempt and mode != "fresh" else session.tip,
+        why=task.phase.why,
+    )

@@ -1,0 +1,521 @@
+"""`evolve(session, entry) -> session`: applies one fact. It decides nothing; see `decide`.
+
+An ended session absorbs: late results are in the ledger and change nothing here. Only `session.reopened` opens it again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from immutables import Map
+from msgspec.structs import replace
+
+from marathond.domain import entries as e
+from marathond.domain.contract import Frozen
+from marathond.domain.contract import Task as Spec
+from marathond.domain.judgement import going_on, judge
+from marathond.domain.limits import CONFLICTS_IN_A_ROW_MAX, LOST_IN_A_ROW_MAX
+from marathond.domain.plan import plan_of
+from marathond.domain.session import (
+    LIVE,
+    TERMINAL,
+    Attempt,
+    Cancelled,
+    Candidate,
+    Checking,
+    CheckResult,
+    Delivery,
+    Dispatched,
+    Done,
+    End,
+    Failed,
+    Failing,
+    Halt,
+    Head,
+    Held,
+    Pending,
+    Phase,
+    Question,
+    Ready,
+    Resting,
+    Run,
+    Running,
+    Session,
+    Settled,
+    Skipped,
+    Stuck,
+    Task,
+)
+
+Contracts = Mapping[str, Frozen]
+"""Frozen contracts by hash: what `session.created` and `contract.amended` refer to."""
+
+
+class FoldError(Exception):
+    """The entry cannot follow the ones before it: the stream is not one that Marathon wrote."""
+
+
+def evolve(session: Session | None, entry: e.Entry, contracts: Contracts) -> Session:
+    """The session after `entry`. Raises FoldError for an entry that makes no sense where it stands."""
+    body = entry.body
+    if isinstance(body, e.SessionCreated):
+        return _created(session, entry, body, contracts)
+    if session is None:
+        raise FoldError(f"{entry.kind} comes before session.created")
+    head = Head(n=entry.n, hash=entry.hash, seq=entry.seq, link=entry.link)
+    session = replace(session, head=head)
+    if isinstance(body, e.ContractAmended):
+        return replace(session, plan=plan_of(_contract(contracts, body.hash)), revision=body.k)
+    if session.end is not None and not isinstance(body, (e.SessionReopened, *_LATE)):
+        return session
+    handler = _HANDLERS.get(type(body))
+    if handler is None:
+        raise FoldError(f"{entry.kind} does not belong into a session's stream")
+    folded: Session = handler(session, entry, body)
+    return folded
+
+
+def _contract(contracts: Contracts, hash_: str) -> Frozen:
+    try:
+        return contracts[hash_]
+    except KeyError:
+        raise FoldError(f"the contract {hash_} is missing") from None
+
+
+# --- tasks: small steps that keep the session's indexes true ----------------------------------------------
+
+
+def _set(session: Session, task_id: str, task: Task) -> Session:
+    """Puts a task in place and keeps frontier and counters in step with its phase."""
+    before, phase = session.tasks[task_id].phase, task.phase
+    frontier, unfinished, flawed = session.frontier, session.unfinished, session.flawed
+    in_frontier = not isinstance(phase, (Pending, *TERMINAL))
+    if in_frontier and task_id not in frontier:
+        frontier = frontier.set(task_id, None)
+    elif not in_frontier and task_id in frontier:
+        frontier = frontier.delete(task_id)
+    unfinished += isinstance(before, TERMINAL) - isinstance(phase, TERMINAL)
+    flawed += isinstance(phase, (Failed, Skipped, Cancelled)) - isinstance(before, (Failed, Skipped, Cancelled))
+    return replace(
+        session,
+        tasks=session.tasks.set(task_id, task),
+        frontier=frontier,
+        unfinished=unfinished,
+        flawed=flawed,
+    )
+
+
+def _phase(session: Session, task_id: str, phase: Phase, **changes: Any) -> Session:
+    return _set(session, task_id, replace(_task(session, task_id), phase=phase, **changes))
+
+
+def _task(session: Session, task_id: str) -> Task:
+    try:
+        return session.tasks[task_id]
+    except KeyError:
+        raise FoldError(f"there is no task {task_id!r}") from None
+
+
+def _current(session: Session, task_id: str, number: int) -> tuple[Task, Attempt] | None:
+    """The task and its attempt when `number` is the current one of a task that has not ended; None for a late result."""
+    task = _task(session, task_id)
+    if task.attempt is None or task.attempt.number != number or isinstance(task.phase, TERMINAL):
+        return None
+    return task, task.attempt
+
+
+def _live(session: Session, change: int, at: int, elapsed_ms: int = 0) -> Session:
+    """Counts live attempts and the time in which there was at least one (the `wall` budget)."""
+    live = session.live + change
+    if session.live == 0 and live == 1:
+        return replace(session, live=live, live_since=at)
+    if session.live == 1 and live == 0 and session.live_since is not None:
+        passed = max(0, at - session.live_since) // 1000
+        # a machine that slept between the two made the wall clock run on; the attempt's own clock did not
+        used = min(passed, elapsed_ms) if elapsed_ms else passed
+        return replace(session, live=0, live_since=None, wall_used_ms=session.wall_used_ms + used)
+    return replace(session, live=live)
+
+
+# --- creation, reopening, end -----------------------------------------------------------------------------
+
+
+def _created(session: Session | None, entry: e.Entry, body: e.SessionCreated, contracts: Contracts) -> Session:
+    if session is not None:
+        raise FoldError("session.created comes twice")
+    plan = plan_of(_contract(contracts, body.contract))
+    carried = frozenset(body.carried_tasks)
+    tasks: dict[str, Task] = {}
+    for task in plan.contract.tasks:
+        missing = sum(need not in carried for need in task.needs)
+        phase: Phase = Done() if task.id in carried else Pending() if missing else Ready()
+        tasks[task.id] = Task(phase=phase, missing=missing, checkpoint=body.tip if task.id in carried else None)
+    return Session(
+        id=body.session,
+        name=body.name,
+        plan=plan,
+        revision=1,
+        repo=body.repo,
+        base=body.base,
+        tip=body.tip,
+        unsandboxed=body.unsandboxed,
+        created=entry.wall,
+        key=body.key,
+        head=Head(n=entry.n, hash=entry.hash, seq=entry.seq, link=entry.link),
+        tasks=Map(tasks),
+        frontier=Map({i: None for i, t in tasks.items() if isinstance(t.phase, Ready)}),
+        unfinished=sum(not isinstance(t.phase, Done) for t in tasks.values()),
+    )
+
+
+def _reopened(session: Session, _entry: e.Entry, _body: e.SessionReopened) -> Session:
+    return replace(session, end=None, delivery=None, given_up=None, halt=None, halted=False, questions=Map())
+
+
+def _end(state: str) -> Callable[[Session, e.Entry, Any], Session]:
+    def fold(session: Session, entry: e.Entry, body: Any) -> Session:
+        end = End(state=state, at=entry.wall, reason=getattr(body, "reason", ""), branch=body.branch)  # type: ignore[arg-type]
+        return replace(session, end=end, halt=None, halted=False, aborting=False, questions=Map())
+
+    return fold
+
+
+# --- runs, gate, requests ---------------------------------------------------------------------------------
+
+
+def _run_started(session: Session, _entry: e.Entry, body: e.RunStarted) -> Session:
+    run = Run(id=body.run, reason=body.reason, boot_id=body.boot_id)
+    return replace(session, run=run, runs=session.runs + 1, boot_id=body.boot_id)
+
+
+def _run_ended(session: Session, _entry: e.Entry, _body: e.RunEnded) -> Session:
+    return replace(session, run=None)
+
+
+def _gate_passed(session: Session, _entry: e.Entry, _body: e.GatePassed) -> Session:
+    return replace(session, quarantine=None)
+
+
+def _gate_refused(session: Session, _entry: e.Entry, body: e.GateRefused) -> Session:
+    return replace(session, quarantine=tuple(body.points)) if body.quarantine else session
+
+
+def _request_halt(session: Session, _entry: e.Entry, body: e.RequestHalt) -> Session:
+    # a second, impatient halt overrules a drain
+    return replace(session, halt=Halt(drain=body.drain))
+
+
+def _halted(session: Session, _entry: e.Entry, _body: e.SessionHalted) -> Session:
+    return replace(session, halt=None, halted=True)
+
+
+def _resumed(session: Session, _entry: e.Entry, body: e.SessionResumed) -> Session:
+    session = replace(session, halt=None, halted=False)
+    for task_id in list(session.frontier):
+        phase = session.tasks[task_id].phase
+        if isinstance(phase, Resting) and (body.now or phase.timer_kind != "quota"):
+            session = _phase(session, task_id, Ready(mode=phase.mode, why=phase.why))
+    return session
+
+
+def _request_abort(session: Session, _entry: e.Entry, _body: e.RequestAbort) -> Session:
+    return replace(session, aborting=True, halt=None)
+
+
+def _request_answer(session: Session, entry: e.Entry, body: e.RequestAnswer) -> Session:
+    question = session.questions.get(body.question)
+    if question is None:
+        return session
+    session = replace(session, questions=session.questions.delete(body.question))
+    yes = body.answer == "yes"
+    if question.task is not None:
+        return _answer_for_task(session, question.task, yes=yes)
+    if not yes:
+        return replace(session, given_up=f"{question.text} The answer was no")
+    limits = session.plan.contract.limits
+    if question.about == "wall":
+        return replace(session, wall_granted_ms=session.wall_granted_ms + (limits.wall_ms or 0))
+    if question.about == "deadline" and limits.deadline is not None:
+        return replace(session, deadline_moved=entry.wall + max(0, limits.deadline - session.created))
+    return session
+
+
+def _answer_for_task(session: Session, task_id: str, *, yes: bool) -> Session:
+    task = _task(session, task_id)
+    if not isinstance(task.phase, Held):
+        return session
+    if not yes:
+        return _phase(session, task_id, Failing(reason="a person said not to try again", final=True))
+    return _phase(session, task_id, Ready(mode=task.phase.mode, why="answer"), lost_in_a_row=0, conflicts_in_a_row=0)
+
+
+def _request_amend(session: Session, entry: e.Entry, body: e.RequestAmend) -> Session:
+    """New limits that suffice close the questions they answer."""
+    closed = [
+        q.id
+        for q in session.questions.values()
+        if (q.about == "wall" and body.wall_ms is not None and body.wall_ms > session.wall_used_ms)
+        or (q.about == "deadline" and body.deadline is not None and body.deadline > entry.wall)
+    ]
+    questions = session.questions
+    for question in closed:
+        questions = questions.delete(question)
+    session = replace(session, questions=questions)
+    if body.wall_ms is not None:
+        session = replace(session, wall_granted_ms=0)
+    return replace(session, deadline_moved=None) if body.deadline is not None else session
+
+
+def _asked(session: Session, _entry: e.Entry, body: e.QuestionAsked) -> Session:
+    question = Question(id=body.question, about=body.about, task=body.task, text=body.text)
+    session = replace(session, questions=session.questions.set(body.question, question), asked=session.asked + 1)
+    if body.task is None:
+        return session
+    phase = _task(session, body.task).phase
+    mode = phase.mode if isinstance(phase, Stuck) else "fresh"
+    return _phase(session, body.task, Held(question=body.question, mode=mode))
+
+
+# --- attempts ---------------------------------------------------------------------------------------------
+
+
+def _intended(session: Session, entry: e.Entry, body: e.AttemptIntended) -> Session:
+    attempt = Attempt(
+        number=body.attempt, run=body.run, mode=body.mode, agent=body.agent, start=body.start, n=entry.n, thread=body.thread
+    )  # fmt: skip
+    session = _phase(session, body.task, Dispatched(), attempt=attempt, begun=body.attempt)
+    return _live(session, 1, entry.wall)
+
+
+def _started(session: Session, entry: e.Entry, body: e.AttemptStarted) -> Session:
+    if _current(session, body.task, body.attempt) is None:
+        return session
+    return _phase(session, body.task, Running(pid=body.pid, started=entry.wall))
+
+
+def _adopted(session: Session, _entry: e.Entry, body: e.AttemptAdopted) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None:
+        return session
+    task, attempt = found
+    return _set(session, body.task, replace(task, attempt=replace(attempt, run=body.run)))
+
+
+def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None or not isinstance(found[0].phase, LIVE):
+        return session
+    task, attempt = found
+    thread = body.thread or attempt.thread
+    attempt = replace(
+        attempt, outcome=body.outcome, exit_code=body.exit_code, text=body.text, error=body.error, reset=body.reset,
+        elapsed_ms=body.elapsed_ms, usage=body.usage, transcript=body.transcript, thread=thread,
+    )  # fmt: skip
+    interrupted = Ready(mode=going_on(session.plan.tasks[body.task], thread), why="interrupted")
+    phase: Phase = interrupted if body.outcome == "interrupted" else Settled()
+    task = replace(
+        task,
+        phase=phase,
+        attempt=attempt,
+        # a conversation that is full cannot go on; a new thread takes over with a handoff
+        thread=None if body.outcome == "context" else thread,
+        lost_in_a_row=0,
+        quota_in_a_row=task.quota_in_a_row + 1 if body.outcome == "quota" else 0,
+        api_in_a_row=task.api_in_a_row + 1 if body.outcome in e.API_TROUBLE else 0,
+    )
+    return _live(_set(session, body.task, task), -1, entry.wall, body.elapsed_ms)
+
+
+def _lost(session: Session, entry: e.Entry, body: e.AttemptLost) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None or not isinstance(found[0].phase, LIVE):
+        return session
+    task, attempt = found
+    lost = task.lost_in_a_row + 1
+    mode = going_on(session.plan.tasks[body.task], attempt.thread)
+    phase: Phase = Stuck(about="lost", mode=mode) if lost % LOST_IN_A_ROW_MAX == 0 else Ready(mode=mode, why="lost")
+    attempt = replace(attempt, error=body.why)
+    task = replace(task, phase=phase, attempt=attempt, lost_in_a_row=lost, thread=attempt.thread or task.thread)
+    return _live(_set(session, body.task, task), -1, entry.wall)
+
+
+def _candidate(session: Session, entry: e.Entry, body: e.CandidateMade) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None:
+        return session
+    task, attempt = found
+    candidate = Candidate(
+        commit=body.commit, parent=body.parent, changed_files=body.changed_files, empty=body.empty, n=entry.n
+    )
+    attempt = replace(attempt, candidate=candidate, checks=Map())
+    return _set(session, body.task, replace(task, phase=Checking(), attempt=attempt))
+
+
+def _conflicted(session: Session, _entry: e.Entry, body: e.CandidateConflicted) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None:
+        return session
+    task, attempt = found
+    conflicts = task.conflicts_in_a_row + 1
+    stuck = conflicts % CONFLICTS_IN_A_ROW_MAX == 0
+    phase: Phase = Stuck(about="conflicts", mode="fresh") if stuck else Ready(mode="fresh", why="conflict")
+    attempt = replace(attempt, conflict_paths=tuple(body.paths), patch=body.patch)
+    return _set(
+        session,
+        body.task,
+        replace(task, phase=phase, attempt=attempt, conflicts_in_a_row=conflicts, thread=None),
+    )
+
+
+def _refused(session: Session, _entry: e.Entry, body: e.CandidateRefused) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None:
+        return session
+    task, attempt = found
+    return _set(session, body.task, replace(task, attempt=replace(attempt, refused=body.reason)))
+
+
+def _checked(session: Session, _entry: e.Entry, body: e.CheckFinished) -> Session:
+    if (found := _current(session, body.task, body.attempt)) is None:
+        return session
+    task, attempt = found
+    if attempt.candidate is None or attempt.candidate.commit != body.commit:
+        return session  # the tip moved meanwhile: this verdict is about a tree that is no longer the candidate
+    result = CheckResult(ok=body.ok, detail=body.detail, output=body.output)
+    return _set(
+        session,
+        body.task,
+        replace(task, attempt=replace(attempt, checks=attempt.checks.set(body.index, result))),
+    )
+
+
+def _checkpoint(session: Session, _entry: e.Entry, body: e.CheckpointCommitted) -> Session:
+    task = _task(session, body.task)
+    session = _set(session, body.task, replace(task, checkpoint=body.commit))
+    return replace(session, tip=body.commit)
+
+
+# --- tasks ------------------------------------------------------------------------------------------------
+
+
+def _task_done(session: Session, _entry: e.Entry, body: e.TaskDone) -> Session:
+    session = _phase(session, body.task, Done(), text=body.text)
+    for dependent in session.plan.dependents[body.task]:
+        task = session.tasks[dependent]
+        missing = task.missing - 1
+        phase: Phase = Ready() if missing == 0 and isinstance(task.phase, Pending) else task.phase
+        session = _set(session, dependent, replace(task, missing=missing, phase=phase))
+    return session
+
+
+def _block_dependents(session: Session, task_id: str) -> Session:
+    blocked = session.blocked
+    for dependent in session.plan.dependents[task_id]:
+        if isinstance(session.tasks[dependent].phase, Pending):
+            blocked = blocked.set(dependent, task_id)
+    return replace(session, blocked=blocked)
+
+
+def _task_failed(session: Session, _entry: e.Entry, body: e.TaskFailed) -> Session:
+    return _block_dependents(_phase(session, body.task, Failed(reason=body.reason)), body.task)
+
+
+def _task_skipped(session: Session, _entry: e.Entry, body: e.TaskSkipped) -> Session:
+    session = _phase(session, body.task, Skipped(because=body.because))
+    if body.task in session.blocked:
+        session = replace(session, blocked=session.blocked.delete(body.task))
+    return _block_dependents(session, body.task)
+
+
+def _task_cancelled(session: Session, _entry: e.Entry, body: e.TaskCancelled) -> Session:
+    return _phase(session, body.task, Cancelled())
+
+
+def _task_reopened(session: Session, _entry: e.Entry, body: e.TaskReopened) -> Session:
+    task = _task(session, body.task)
+    phase: Phase = Pending() if task.missing else Ready(why="retry")
+    fresh = replace(
+        task, phase=phase, failures=0, lost_in_a_row=0, conflicts_in_a_row=0, quota_in_a_row=0, api_in_a_row=0, thread=None
+    )  # fmt: skip
+    return _set(session, body.task, fresh)
+
+
+# --- timers, delivery -------------------------------------------------------------------------------------
+
+
+def _timer_set(session: Session, _entry: e.Entry, body: e.TimerSet) -> Session:
+    task = _task(session, body.task)
+    mode, why = _after_rest(session.plan.tasks[body.task], task, body.timer_kind)
+    failures = task.failures + 1 if body.timer_kind == "backoff" else task.failures
+    phase = Resting(timer=body.timer, timer_kind=body.timer_kind, due=body.due, mode=mode, why=why)
+    return _set(session, body.task, replace(task, phase=phase, failures=failures))
+
+
+def _after_rest(spec: Spec, task: Task, kind: e.TimerKind) -> tuple[e.Mode, str]:
+    """How the attempt after the rest starts, and why there is one."""
+    if isinstance(task.phase, Ready):
+        return task.phase.mode, task.phase.why  # its pool was closed before it could start
+    if kind == "backoff":
+        failing = judge(spec, task)
+        return (failing.mode if failing else "fresh"), "failed"
+    return going_on(spec, task.thread), kind
+
+
+def _timer_fired(session: Session, _entry: e.Entry, body: e.TimerFired) -> Session:
+    for task_id in session.frontier:
+        phase = session.tasks[task_id].phase
+        if isinstance(phase, Resting) and phase.timer == body.timer:
+            return _phase(session, task_id, Ready(mode=phase.mode, why=phase.why))
+    return session
+
+
+def _delivery_intended(session: Session, entry: e.Entry, body: e.DeliveryIntended) -> Session:
+    return replace(session, delivery=Delivery(branch=body.branch, commit=body.commit, ending=body.ending, n=entry.n))
+
+
+def _delivery_made(session: Session, _entry: e.Entry, body: e.DeliveryMade) -> Session:
+    if session.delivery is None:
+        raise FoldError("delivery.made comes without an intent")
+    made = replace(session.delivery, made=body.branch, commit=body.commit)
+    return replace(session, delivery=made, delivered=made)
+
+
+def _delivery_failed(session: Session, _entry: e.Entry, body: e.DeliveryFailed) -> Session:
+    if session.delivery is None:
+        raise FoldError("delivery.failed comes without an intent")
+    return replace(session, delivery=replace(session.delivery, failed=body.reason))
+
+
+_LATE = (e.RunEnded,)
+"""What may still change an ended session: the end of the run in which it ended."""
+
+_HANDLERS: dict[type[e.Body], Callable[[Session, e.Entry, Any], Session]] = {
+    e.SessionReopened: _reopened,
+    e.SessionHalted: _halted,
+    e.SessionResumed: _resumed,
+    e.SessionAborted: _end("aborted"),
+    e.SessionCompleted: _end("done"),
+    e.SessionFailed: _end("failed"),
+    e.RunStarted: _run_started,
+    e.RunEnded: _run_ended,
+    e.GatePassed: _gate_passed,
+    e.GateRefused: _gate_refused,
+    e.RequestHalt: _request_halt,
+    e.RequestAbort: _request_abort,
+    e.RequestAnswer: _request_answer,
+    e.RequestAmend: _request_amend,
+    e.QuestionAsked: _asked,
+    e.AttemptIntended: _intended,
+    e.AttemptStarted: _started,
+    e.AttemptAdopted: _adopted,
+    e.AttemptFinished: _finished,
+    e.AttemptLost: _lost,
+    e.CandidateMade: _candidate,
+    e.CandidateConflicted: _conflicted,
+    e.CandidateRefused: _refused,
+    e.CheckFinished: _checked,
+    e.CheckpointCommitted: _checkpoint,
+    e.TaskDone: _task_done,
+    e.TaskFailed: _task_failed,
+    e.TaskSkipped: _task_skipped,
+    e.TaskCancelled: _task_cancelled,
+    e.TaskReopened: _task_reopened,
+    e.TimerSet: _timer_set,
+    e.TimerFired: _timer_fired,
+    e.DeliveryIntended: _delivery_intended,
+    e.DeliveryMade: _delivery_made,
+    e.DeliveryFailed: _delivery_failed,
+}

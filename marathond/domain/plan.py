@@ -1,0 +1,34 @@
+"""A contract made ready for folding: its tasks by id, in order, with the edges of the graph both ways."""
+
+from typing import NamedTuple
+
+from marathond.domain.contract import Contract, Frozen, Task
+
+
+class Plan(NamedTuple):
+    """Look-ups over one contract revision. Built once per revision, shared by every state."""
+
+    frozen: Frozen
+    tasks: dict[str, Task]
+    order: dict[str, int]
+    dependents: dict[str, tuple[str, ...]]
+
+    @property
+    def contract(self) -> Contract:
+        """The contract itself."""
+        return self.frozen.contract
+
+
+def plan_of(frozen: Frozen) -> Plan:
+    """The plan of a frozen contract."""
+    tasks = {task.id: task for task in frozen.contract.tasks}
+    dependents: dict[str, list[str]] = {task_id: [] for task_id in tasks}
+    for task in frozen.contract.tasks:
+        for need in task.needs:
+            dependents[need].append(task.id)
+    return Plan(
+        frozen=frozen,
+        tasks=tasks,
+        order={task_id: index for index, task_id in enumerate(tasks)},
+        dependents={task_id: tuple(ids) for task_id, ids in dependents.items()},
+    )
