@@ -28,13 +28,17 @@ HEAD_INTERVAL_SECONDS: Final = 1.0
 BATCH_PROPOSALS_MAX: Final = 256
 DECIDE_ROUNDS_MAX: Final = 10_000
 SCHEMA_VERSION: Final = 1
+WAL_IDLE_SECONDS: Final = 10.0
+VERIFY_PROBLEMS_MAX: Final = 1000
 
 # --- contract ---------------------------------------------------------------------------------------
-CONTRACT_BYTES_MAX: Final = 1024 * 1024
+CONTRACT_BYTES_MAX: Final = 16 * 1024 * 1024  # of the file, and of the frozen text: room for TASKS_MAX tasks
 PROMPT_BYTES_MAX: Final = 256 * 1024
 TASKS_MAX: Final = 10_000
 CHECKS_MAX: Final = 100
 NAME_CHARS_MAX: Final = 64
+TEXT_CHARS_MAX: Final = 16 * 1024  # of a goal, a shell line, a path, a pattern
+PROBLEMS_MAX: Final = 1_000
 ATTEMPTS_MAX: Final = 100
 PARALLEL_MAX: Final = 64
 ATTEMPTS_DEFAULT: Final = 3
