@@ -163,6 +163,13 @@ NETWORK_FILESYSTEM = _kind(
     "{path} is on a network file system ({fstype}), where SQLite's locks cannot be trusted.",
     "Set MARATHON_STATE_DIR to a folder on a local disk.",
 )
+ENTRY_REFUSED = _kind(
+    -32015,
+    "entry_refused",
+    65,
+    "The ledger cannot hold this {kind_of_entry} entry: {reason}.",
+    "Nothing was recorded. Shorten or correct what was given.",
+)
 NO_SESSION = _kind(
     -32020, "no_session", 66, "There is no session {session}.", "`marathonctl list --all` shows all sessions."
 )
@@ -266,3 +273,17 @@ SESSION_HELD = _kind(
     "`marathonctl why {session}` shows the question.",
 )
 STOPPED_BY_USER = _kind(-32055, "stopped_by_user", 130, "Session {session} was {state} by you.", "{hint}")
+HEAD_UNSOUND = _kind(
+    -32056,
+    "head_unsound",
+    2,
+    "The head kept beside the ledger does not vouch for it: {reason}.",
+    "Restore the state folder from a backup, or accept the ledger as it is with `marathond --accept-head`.",
+)
+BLOB_UNSOUND = _kind(
+    -32057,
+    "blob_unsound",
+    3,
+    "The stored file {name} {reason}.",
+    "Restore the state folder from a backup; `marathonctl verify` names every file that is damaged.",
+)

@@ -58,7 +58,6 @@ STOP_GRACE_MS: Final = 3_000
 START_TIMEOUT_SECONDS: Final = 20.0
 FINAL_TEXT_BYTES_MAX: Final = 32 * 1024
 SECRET_BYTES_MIN: Final = 8
-HANDOFF_BYTES_MAX: Final = 48 * 1024
 SUPERVISOR_PROTOCOL: Final = 1
 
 # --- engine -----------------------------------------------------------------------------------------
