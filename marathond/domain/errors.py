@@ -170,6 +170,20 @@ ENTRY_REFUSED = _kind(
     "The ledger cannot hold this {kind_of_entry} entry: {reason}.",
     "Nothing was recorded. Shorten or correct what was given.",
 )
+NO_REPOSITORY = _kind(
+    -32016,
+    "no_repository",
+    65,
+    "{path} cannot be worked on with git: {reason}.",
+    "Name a folder inside the checkout of a git repository; `git init` makes one.",
+)
+NO_COMMIT = _kind(
+    -32017,
+    "no_commit",
+    65,
+    "{revision!r} names no commit of {repo}.",
+    "Commit something first, or name a branch, tag or commit that exists.",
+)
 NO_SESSION = _kind(
     -32020, "no_session", 66, "There is no session {session}.", "`marathonctl list --all` shows all sessions."
 )
@@ -189,6 +203,7 @@ NO_OUTPUT = _kind(
     "`marathonctl why` says what it waits for.",
 )
 NO_SUCH_FILE = _kind(-32024, "no_such_file", 66, "There is no file {path}.", "{hint}")
+AGENT_UNUSABLE = _kind(-32025, "agent_unusable", 66, "Agent {agent!r} cannot be used: {reason}.", "{hint}")
 
 # --- daemon: 69, 70, 77, 1 ----------------------------------------------------------------------------
 DAEMON_UNREACHABLE = _kind(
@@ -226,6 +241,14 @@ LOCK_HELD = _kind(
     1,
     "Session {session} is already being worked on ({reason}).",
     "Follow it with `marathonctl tail`, or try again later.",
+)
+GIT_UNUSABLE = _kind(-32036, "git_unusable", 70, "Marathon works with git, and {reason}.", "Install git 2.38 or newer.")
+CHECKOUT_BUSY = _kind(
+    -32037,
+    "checkout_busy",
+    1,
+    "Session {owner} is at work in the checkout {repo}.",
+    'Wait for it to end, or use isolation = "worktree".',
 )
 NOT_PERMITTED = _kind(-32040, "not_permitted", 77, "{reason}.", "{hint}")
 CONSENT_NEEDED = _kind(
