@@ -1,0 +1,1 @@
+"""The socket: listening, framing, peers, dispatch, methods and subscriptions."""
