@@ -132,6 +132,13 @@ KEY_MISMATCH = _kind(
     "The key {key!r} already started session {session} with another contract.",
     "Use a new key, or leave the contract as it was.",
 )
+TOO_MANY_FEEDS = _kind(
+    -32009,
+    "too_many_feeds",
+    64,
+    "This connection follows {limit} things already.",
+    "Unsubscribe from some, or open another connection.",
+)
 
 # --- input: 65, 66 ------------------------------------------------------------------------------------
 CONTRACT_INVALID = _kind(
@@ -234,6 +241,13 @@ DAEMON_RUNNING = _kind(
     1,
     "A daemon already owns {path} (pid {pid}).",
     "Use it, or stop it with `marathonctl daemon stop`.",
+)
+TOO_MANY_CONNECTIONS = _kind(
+    -32039,
+    "too_many_connections",
+    69,
+    "The daemon has {limit} connections, as many as it takes.",
+    "Close some, or raise connections_max in config.toml.",
 )
 LOCK_HELD = _kind(
     -32035,
