@@ -1,0 +1,139 @@
+"""Words for people: durations, times, counts, and text that fits and cannot play tricks on a terminal."""
+
+import re
+import time
+from typing import Any
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences: colours, cursor, screen
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # titles, links, device strings
+    r"|\x1b."
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]",  # marks that turn the direction of text around
+    re.DOTALL,
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def clean(text: str) -> str:
+    """`text` on one line, without anything that a terminal would obey."""
+    if text.isascii() and text.isprintable():
+        return text
+    return " ".join(_CONTROL.sub("", text).split())
+
+
+def clean_lines(text: str, *, colours: bool) -> str:
+    """`text` with its lines and tabs, without what would move the cursor; colour sequences stay where `colours`."""
+
+    def keep(match: re.Match[str]) -> str:
+        return match[0] if colours and _COLOUR.fullmatch(match[0]) else ""
+
+    return _CONTROL.sub(keep, text.replace("\r\n", "\n"))
+
+
+def width(text: str) -> int:
+    """The columns that `text` takes in a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(_columns(character, unicodedata) for character in text)
+
+
+def fit(text: str, columns: int) -> str:
+    """`text` cut to at most `columns`, with an ellipsis where something was cut."""
+    if width(text) <= columns:
+        return text
+    if columns <= 0:
+        return ""
+    import unicodedata
+
+    kept, used = [], 0
+    for character in text:
+        used += _columns(character, unicodedata)
+        if used > columns - 1:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def pad(text: str, columns: int) -> str:
+    """`text` filled with spaces to `columns`."""
+    return text + " " * (columns - width(text))
+
+
+def _columns(character: str, unicodedata: Any) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def duration(ms: float) -> str:
+    """A length of time in at most two units: `850ms` is `0.9s`, an hour and two minutes `1h02m`."""
+    seconds = max(0.0, ms / 1000)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s".replace(".0s", "s")
+    whole = round(seconds)
+    minutes, whole = divmod(whole, 60)
+    if minutes == 0:
+        return f"{whole}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours == 0:
+        return f"{minutes}m{whole:02}s"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours:02}h" if days else f"{hours}h{minutes:02}m"
+
+
+def epoch(iso: str) -> float:
+    """Seconds since the epoch of a timestamp as the daemon writes them. Raises ValueError for anything else."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def clock(iso: str, now: float | None = None) -> str:
+    """A timestamp in local time: `14:05:09` today, with the date on any other day."""
+    moment = time.localtime(epoch(iso))
+    today = time.localtime(time.time() if now is None else now)
+    same_day = (moment.tm_year, moment.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", moment)
+
+
+def due(iso: str, now: float | None = None) -> str:
+    """When something will happen: `14:05 (in 42m)`."""
+    current = time.time() if now is None else now
+    left = epoch(iso) - current
+    moment, today = time.localtime(epoch(iso)), time.localtime(current)
+    same_day = (moment.tm_year, moment.tm_yday) == (today.tm_year, today.tm_yday)
+    shown = time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", moment)
+    return f"{shown} (in {duration(left * 1000)})" if left > 0 else f"{shown} (now)"
+
+
+def instant_due(us: int) -> str:
+    """`due` for an instant in microseconds since the epoch."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(us / 1_000_000))
+
+
+def since(iso: str, now: float | None = None) -> str:
+    """How long ago a timestamp was, as a duration."""
+    return duration(((time.time() if now is None else now) - epoch(iso)) * 1000)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 task`, `3 tasks`, `2 entries`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
+
+
+def short(digest: str | None) -> str:
+    """A hash or commit as people write it."""
+    return (digest or "")[:10]
+
+
+def home(path: str) -> str:
+    """A path with the user's home folder as `~`."""
+    import os
+
+    own = os.environ.get("HOME", "")
+    return "~" + path.removeprefix(own) if own and (path == own or path.startswith(own + "/")) else path
