@@ -131,7 +131,14 @@ def _build(path: Path, missing: list[str] | None) -> None:
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None)
+    connection.text_factory = _lenient_text
+    return connection
+
+
+def _lenient_text(data: bytes) -> str:
+    """Damaged text is read as what it is, damaged, so that a proof can name the row instead of stopping at it."""
+    return data.decode("utf-8", "replace")
 
 
 def _fingerprint(path: Path, options: str) -> schema.Fingerprint:

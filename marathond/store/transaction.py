@@ -38,7 +38,7 @@ def load_chain(connection: sqlite3.Connection) -> Chain:
         return GENESIS
     seq, link, at = last
     tips = {stream: Tip(n, hash_) for stream, n, hash_ in connection.execute(_TIPS)}
-    return Chain(Head(seq, link), _instant(at), immutables.Map(tips))
+    return Chain(Head(seq, str(link)), _instant(str(at)), immutables.Map(tips))
 
 
 def entry_values(entry: Entry) -> tuple[int, str, str, str, str]:
