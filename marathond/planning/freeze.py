@@ -41,7 +41,7 @@ from marathond.planning.problems import KeyPath, Problems
 from marathond.planning.repository import FindRepository, RepositoryError, RepositoryFacts, find_repository
 from marathond.planning.secrets import check_secrets, texts_of
 from marathond.planning.source import Source
-from marathond.planning.tasks import check_tasks, check_templates, read_prompts
+from marathond.planning.tasks import check_tasks, check_templates, read_prompts, warn_of_scripts
 
 FORM_VERSION = 1
 AGENT_DEFAULT = "claude"
@@ -83,8 +83,9 @@ def plan(
     graph = check_graph(tasks, problems)
     repository, base = _find_base(draft, source.root, find, problems)
     if repository is not None:
-        read_prompts(tasks, repository.top, problems)
+        read_prompts(tasks, repository.top, source.root, problems)
     check_templates(draft, graph, problems)
+    warn_of_scripts(draft, problems)
     check_secrets(_texts(source, draft), problems, allowed=allow_secrets)
     name = _name(draft)
     branch = _branch(draft, name, problems)

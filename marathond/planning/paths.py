@@ -13,11 +13,7 @@ _line = values.line(chars_max=1024)
 
 
 class PathError(ValueError):
-    """A file of the repository cannot be taken; the text says why, `suggestion` what to write instead."""
-
-    def __init__(self, reason: str, suggestion: str | None = None) -> None:
-        self.suggestion = suggestion
-        super().__init__(reason)
+    """A file of the repository cannot be taken; the text says why."""
 
 
 def repository_path(problems: Problems, path: KeyPath, value: object) -> str | None:
@@ -59,18 +55,26 @@ def read_prompt(top: Path, relative: str) -> str:
         raise PathError(f"there is no file {relative} in the repository") from None
     except OSError as error:
         raise PathError(f"{relative} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        _stay_inside(home, str(Path(f"/proc/self/fd/{descriptor}").readlink()), relative)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise PathError(f"{relative} is not a regular file")
-        if status.st_size > PROMPT_BYTES_MAX:
-            raise PathError(f"{relative} has {status.st_size:,} bytes; a prompt may have {PROMPT_BYTES_MAX:,}")
-        raw = file.read(PROMPT_BYTES_MAX + 1)
     try:
-        return raw.decode("utf-8-sig")
+        _stay_inside(home, str(Path(f"/proc/self/fd/{descriptor}").readlink()), relative)
+        return _read_text(descriptor, relative)
+    finally:
+        os.close(descriptor)
+
+
+def _read_text(descriptor: int, relative: str) -> str:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise PathError(f"{relative} is not a regular file")
+    if status.st_size > PROMPT_BYTES_MAX:
+        raise PathError(f"{relative} has {status.st_size:,} bytes; a prompt may have {PROMPT_BYTES_MAX:,}")
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(PROMPT_BYTES_MAX).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise PathError(f"{relative} is not UTF-8 text") from None
+    except OSError as error:
+        raise PathError(f"{relative} cannot be read: {error.strerror}") from None
 
 
 def _stay_inside(home: str, real: str, relative: str) -> None:

@@ -1,8 +1,10 @@
 """What the keys of one task must be to each other: one thing to do, checks that check one thing, names that are defined."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from marathond.agents import script
 from marathond.planning.draft import CheckDraft, Draft, TaskDraft
 from marathond.planning.graph import Graph
 from marathond.planning.paths import PathError, read_prompt
@@ -28,18 +30,23 @@ def check_tasks(draft: Draft, agents: Collection[str], problems: Problems) -> No
         _known(defaults.agent, ("defaults", "agent"), agents, problems)
 
 
-def read_prompts(tasks: Iterable[TaskDraft], top: Path, problems: Problems) -> None:
-    """Puts the text of each `prompt_file` where a `prompt` would stand; `top` is the repository's folder."""
+def read_prompts(tasks: Iterable[TaskDraft], top: Path, root: Path, problems: Problems) -> None:
+    """Puts the text of each `prompt_file` where a `prompt` would stand.
+
+    `top` is the repository's folder, which the paths are relative to; `root` is the contract's, which they may have been
+    meant to be relative to.
+    """
     for task in tasks:
         if task.prompt_file is None or "prompt" in task.given:
             continue
+        path = (*task.path, "prompt_file")
         try:
             task.prompt = read_prompt(top, task.prompt_file)
         except PathError as refusal:
-            problems.add((*task.path, "prompt_file"), str(refusal), refusal.suggestion)
+            problems.add(path, str(refusal), _from_top(task.prompt_file, top, root))
             continue
         if not task.prompt.strip():
-            problems.add((*task.path, "prompt_file"), "the file is empty")
+            problems.add(path, "the file is empty")
 
 
 def check_templates(draft: Draft, graph: Graph, problems: Problems) -> None:
@@ -63,6 +70,34 @@ def check_templates(draft: Draft, graph: Graph, problems: Problems) -> None:
                 _refuse_undefined(name, variables, path, problems)
     for unused in variables.keys() - used:
         problems.warn(("variables", unused), "no prompt uses this variable")
+
+
+def warn_of_scripts(draft: Draft, problems: Problems) -> None:
+    """A prompt for the scripted agent is a script; one that cannot be played will fail every attempt."""
+    default = draft.defaults.agent if draft.defaults is not None else None
+    for task in draft.tasks or ():
+        if task.prompt is None or (task.agent or default) != "scripted":
+            continue
+        template = parse(task.prompt)
+        if not template.names:  # what names will stand for is not known yet
+            key = "prompt_file" if task.prompt_file is not None else "prompt"
+            for fault in _script_faults("".join(str(part) for part in template.parts)):
+                problems.warn((*task.path, key), fault)
+
+
+def _script_faults(text: str) -> list[str]:
+    try:
+        return script.problems(text)
+    except (ValueError, RecursionError):
+        return ["the script is nested too deeply, or has a number that is too long"]
+
+
+def _from_top(written: str, top: Path, root: Path) -> str | None:
+    """How a file that was named from the contract's folder is called from the repository's."""
+    home, beside = os.path.realpath(top), os.path.realpath(root / written)
+    if (top / written).exists() or not os.path.isfile(beside) or not beside.startswith(f"{home}/"):  # noqa: PTH113
+        return None
+    return os.path.relpath(beside, home)
 
 
 def _one_thing_to_do(task: TaskDraft, problems: Problems) -> None:
