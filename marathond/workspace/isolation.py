@@ -1,0 +1,79 @@
+"""What the engine sees of a workspace, whatever its isolation."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from marathond.places import Places
+from marathond.workspace.repository import Repository
+from marathond.workspace.tree import WorkingTree
+
+
+class Created(NamedTuple):
+    """The workspace was made, at the commit that was asked for; `quarantined` is where something in its way went."""
+
+    quarantined: Path | None = None
+
+
+class Existing(NamedTuple):
+    """The workspace was there and complete; its files are as they were."""
+
+
+class Removed(NamedTuple):
+    """The workspace is gone; `rescued` is the commit that keeps what was not saved, if there was anything."""
+
+    rescued: str | None = None
+
+
+class Kept(NamedTuple):
+    """The workspace was not removed, because it holds what is saved nowhere else."""
+
+    reason: str
+
+
+class Workspace(Protocol):
+    """The folder a task's attempts work in. Its methods are called by one caller at a time, with no attempt alive.
+
+    Commits are full ids; `at` is an instant in microseconds. All raise GitError when git fails.
+    """
+
+    @property
+    def repository(self) -> Repository:
+        """The repository the task works on."""
+
+    @property
+    def path(self) -> Path:
+        """Where attempts and checks run."""
+
+    @property
+    def tree(self) -> WorkingTree:
+        """Its files as candidates are made from them."""
+
+    async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
+        """Makes the workspace at `commit` unless it exists; mends what a crash left half made."""
+
+    async def checkout(self, commit: str, at: int) -> None:
+        """Puts the tree of `commit` there for checks, with the set-up environment (ignored files) kept."""
+
+    async def rescue(self, ref: str, at: int) -> str:
+        """Keeps the state of the files under `ref`; the commit's id."""
+
+    async def reset_fresh(self, commit: str, rescue_ref: str, at: int) -> str:
+        """Keeps the state under `rescue_ref`, then starts over at `commit`; the rescue commit's id. Ignored files stay."""
+
+    async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
+        """Removes the workspace; what is not saved goes to `rescue_ref` first, or without one keeps the workspace."""
+
+    def release(self) -> None:
+        """Gives back what is held only while the session is worked on."""
+
+
+def open_workspace(
+    isolation: Literal["none", "worktree"], repository: Repository, places: Places, session: str, task: str
+) -> Workspace:
+    """The workspace of a task, not yet made. Nothing is touched."""
+    from marathond.workspace.checkout import Checkout
+    from marathond.workspace.worktree import Worktree
+
+    if isolation == "none":
+        return Checkout.of(repository, places, session, task)
+    return Worktree.of(repository, places, session, task)

@@ -1,0 +1,183 @@
+"""`isolation = "worktree"`: a detached, locked git worktree outside the user's checkout."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from marathond.places import Places
+from marathond.store.files import make_folder, write_durably
+from marathond.workspace.include import include_files
+from marathond.workspace.isolation import Created, Existing, Kept, Removed
+from marathond.workspace.nested import find_nested, unsaved_submodules, update_submodules
+from marathond.workspace.repository import Repository
+from marathond.workspace.rescue import rescue, take
+from marathond.workspace.tree import WorkingTree
+
+
+@dataclass
+class Worktree:
+    """A worktree at `path`, the same for all attempts of a task."""
+
+    repository: Repository
+    path: Path
+
+    @classmethod
+    def of(cls, repository: Repository, places: Places, session: str, task: str) -> "Worktree":
+        """The worktree of a task, at its place in the state folder. Nothing is touched."""
+        return cls(repository, places.workspaces.resolve() / session / task)
+
+    @property
+    def tree(self) -> WorkingTree:
+        """The files. Raises FileNotFoundError when git does not know the worktree (any more)."""
+        admin = self._admin()
+        if admin is None:
+            raise FileNotFoundError(f"git does not know the worktree {self.path}")
+        return WorkingTree(self.path, admin, admin / "marathon", owns_head=True)
+
+    async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
+        """Makes the worktree at `commit`, locked with `reason`, unless it is there and complete.
+
+        What cannot be trusted is renamed, never deleted: a folder that git does not know as this worktree, or one
+        whose making was cut off. Where the folder is gone and git still knows it, it is made anew. A `.git` that does
+        not lead where it should is set aside and written again. An existing worktree costs no process, a new one two
+        and a half times a git process and one each for `.worktreeinclude` and submodules where there are any.
+        Raises GitError, IncludeError.
+        """
+        if await anyio.to_thread.run_sync(self._is_complete):
+            await anyio.to_thread.run_sync(self._mend_link)
+            return Existing()
+        async with self.repository.lock():
+            quarantined = await anyio.to_thread.run_sync(self._clear_way)
+            forced = ("--force", "--force") if self._admin() else ()
+            await self.repository.git.run(
+                "worktree",
+                "add",
+                *forced,
+                "--detach",
+                "--no-checkout",
+                "--lock",
+                "--reason",
+                reason,
+                "--",
+                str(self.path),
+                commit,
+            )
+        await self._fill(commit)
+        return Created(quarantined)
+
+    async def checkout(self, commit: str, at: int) -> None:
+        """Three processes, four when the tree has submodules."""
+        await anyio.to_thread.run_sync(self._mend_link)
+        tree = self.tree
+        for nested in await tree.put(commit):  # left there, they would get into the next candidate
+            await anyio.to_thread.run_sync(set_aside, self.path / os.fsdecode(nested), self.path)
+        await self._submodules(tree)
+
+    async def rescue(self, ref: str, at: int) -> str:
+        """See `rescue.rescue`."""
+        return await rescue(self.repository, self.tree, ref, at)
+
+    async def reset_fresh(self, commit: str, rescue_ref: str, at: int) -> str:
+        """Rescue, then checkout. Nested repositories of the agent are set aside whole, with their history."""
+        kept = await self.rescue(rescue_ref, at)
+        await self.checkout(commit, at)
+        return kept
+
+    async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
+        """Ignored files, being build products and copies, go with the worktree. Ten processes at most."""
+        admin = self._admin()
+        if admin is None or not self.path.is_dir():
+            return Removed() if not self.path.exists() else Kept("git does not know it as a worktree")
+        tree = self.tree
+        if (self.path / ".gitmodules").exists() and (unsaved := await unsaved_submodules(tree.discovered)):
+            return Kept("; ".join(unsaved))
+        if await find_nested(tree.git):
+            return Kept("it holds a git repository of its own")
+        rescued = None
+        if await self._is_unsaved(tree):
+            if rescue_ref is None:
+                return Kept("it holds work that is saved nowhere else")
+            rescued = await self.rescue(rescue_ref, at)
+        async with self.repository.lock():
+            await self.repository.git.run("worktree", "remove", "--force", "--force", "--", str(self.path))
+        return Removed(rescued)
+
+    def release(self) -> None:
+        """A worktree is nobody else's: there is nothing to give back."""
+
+    # --- making -----------------------------------------------------------------------------------------
+    async def _fill(self, commit: str) -> None:
+        tree = self.tree
+        await tree.put(commit, clean=False)
+        included = await include_files(self.repository, self.path)
+        if included:
+            data = b"".join(path + b"\0" for path in included)
+            await anyio.to_thread.run_sync(write_durably, tree.private / "included", data)
+        await self._submodules(tree)
+        await anyio.to_thread.run_sync(tree.remember, commit)
+
+    async def _submodules(self, tree: WorkingTree) -> None:
+        if (self.path / ".gitmodules").exists():
+            await update_submodules(tree.discovered)
+
+    def _clear_way(self) -> Path | None:
+        """Renames what is at `path` unless it is nothing or an empty folder; the new name."""
+        make_folder(self.path.parent)
+        if not os.path.lexists(self.path):
+            return None
+        if self.path.is_dir() and not self.path.is_symlink() and not any(self.path.iterdir()):
+            return None
+        return set_aside(self.path, self.path)
+
+    # --- looking ----------------------------------------------------------------------------------------
+    def _is_complete(self) -> bool:
+        admin = self._admin()
+        real = self.path.is_dir() and not self.path.is_symlink()
+        return real and admin is not None and (admin / "marathon" / "placed.json").exists()
+
+    def _admin(self) -> Path | None:
+        """The folder in which git keeps this worktree (gitrepository-layout(5), `worktrees/<id>/gitdir`)."""
+        mine = str(self.path / ".git")
+        return next((folder for folder, link in _links(self.repository.common_dir) if link == mine), None)
+
+    def _mend_link(self) -> None:
+        """Agents and checks find the repository by `.git`; without it git would look in the folders above."""
+        admin = self._admin()
+        link = self.path / ".git"
+        if admin is None or (not link.is_symlink() and link.is_file() and link.read_bytes() == _pointer(admin)):
+            return
+        if os.path.lexists(link):
+            set_aside(link, self.path)
+        write_durably(link, _pointer(admin))
+
+    async def _is_unsaved(self, tree: WorkingTree) -> bool:
+        head, snapshot = await take(tree)
+        if snapshot.changes:
+            return True
+        kept = await self.repository.git.run("for-each-ref", "--count=1", "--contains", head)
+        return not kept.stdout
+
+
+def set_aside(path: Path, beside: Path) -> Path:
+    """Renames `path` to the first free `<beside>.quarantine-<k>` and returns that name. Nothing is deleted."""
+    k = 1
+    while os.path.lexists(aside := beside.with_name(f"{beside.name}.quarantine-{k}")):
+        k += 1
+    path.rename(aside)
+    return aside
+
+
+def _pointer(admin: Path) -> bytes:
+    return b"gitdir: " + os.fsencode(admin) + b"\n"
+
+
+def _links(common_dir: Path) -> Iterator[tuple[Path, str]]:
+    """Each linked worktree's folder and the `.git` file it belongs to."""
+    for link in (common_dir / "worktrees").glob("*/gitdir"):
+        try:
+            yield link.parent, os.fsdecode(link.read_bytes()).removesuffix("\n")
+        except FileNotFoundError:
+            continue  # made or removed by somebody else at this moment
