@@ -1,0 +1,300 @@
+"""The daemon's side of supervised jobs: start one, look at it, wait for it, stop it, and find it again after a restart.
+
+The authority on whether a job lives is the lock in its folder, never a pid. Waiting works on processes that are not our children,
+so a restarted daemon follows what its predecessor started. Functions that are not `async` block for milliseconds; call
+them in a thread.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from marathond.attempt.job import Confidential, Job, write_job
+from marathond.attempt.processes import ATTEMPT_MARKER, JOB_MARKER, boot_id, marked, open_pidfd, send
+from marathond.attempt.records import (
+    LOCK_FILE,
+    LOG_FILE,
+    VOID_FILE,
+    Exit,
+    Started,
+    read_exit,
+    read_start,
+    write_durably,
+)
+from marathond.attempt.supervisor.cgroup import Cgroup
+from marathond.domain.limits import START_TIMEOUT_SECONDS
+
+INPUT_FILE: Final = "input"
+
+_SUPERVISOR: Final = str(Path(__file__).with_name("supervisor") / "__main__.py")
+_STOP_MARGIN_SECONDS: Final = 1.5
+_SWEEP_SECONDS_MAX: Final = 5.0
+_PACE_SECONDS: Final = 0.01
+_LOG_CHARS_MAX: Final = 2000
+
+
+class LaunchFailed(Exception):  # noqa: N818 - reads as what happened
+    """No program was started in the job's folder; the text says why."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Nothing was ever executed in this folder."""
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A supervisor holds the folder's lock."""
+
+    started: Started
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job is over and its result is stored."""
+
+    started: Started
+    exit: Exit
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The supervisor is gone and left no result."""
+
+    started: Started
+    why: str
+
+
+State = Absent | Alive | Ended | Lost
+"""What the folder of a job can show."""
+
+
+async def launch(
+    directory: Path,
+    job: Job,
+    *,
+    env: Mapping[str, str],
+    secrets: Mapping[str, str] | Iterable[str] = (),
+    stdin: bytes | None = None,
+) -> Started:
+    """Starts a job in its own folder, detached from this process; returns when its start record is durable.
+
+    `env` is the whole environment of the job; `secrets` (by variable name, or just values) are kept out of its output. Both reach the
+    supervisor in memory only. `stdin` is stored beside the job as its input. Raises LaunchFailed when nothing was started (also when
+    this folder was used before) and OSError when the folder cannot be written.
+    """
+    if stdin is not None:
+        job = job._replace(stdin=INPUT_FILE)
+    await to_thread.run_sync(_prepare, directory, job, stdin)
+    named = secrets if isinstance(secrets, Mapping) else {f"secret-{n}": value for n, value in enumerate(secrets, 1)}
+    ready = _spawn_supervisor(directory, job, Confidential(env, named))
+    try:
+        with anyio.move_on_after(START_TIMEOUT_SECONDS):
+            await anyio.wait_readable(ready)
+            if os.read(ready, 1):
+                started = await to_thread.run_sync(read_start, directory)
+                if started is not None:
+                    return started
+            raise LaunchFailed(await to_thread.run_sync(_why_not_started, directory))
+    finally:
+        os.close(ready)
+    await to_thread.run_sync(sweep, job.id)
+    raise LaunchFailed(f"the supervisor did not start within {START_TIMEOUT_SECONDS:.0f} s")
+
+
+def inspect(directory: Path) -> State:
+    """What the folder of a job shows, changing nothing. Raises ValueError for a damaged start record.
+
+    `Absent` may still change while a supervisor that was spawned is on its way: before concluding anything from it, `recover`.
+    """
+    return _look(directory, fcntl.LOCK_SH, _conclude)
+
+
+async def recover(directory: Path) -> State:
+    """What a restarted daemon may rely on about a job that it did not start.
+
+    `Absent` is final: a supervisor that comes late will start nothing. After `Lost` no process of the job is left. Raises
+    ValueError for a damaged start record.
+    """
+    state = await to_thread.run_sync(_look, directory, fcntl.LOCK_EX, _conclude_for_good)
+    if isinstance(state, Lost):
+        await to_thread.run_sync(sweep, state.started.job, state.started.cgroup)
+    return state
+
+
+async def wait(directory: Path, started: Started) -> Ended | Lost:
+    """Returns when the job is over. After `Lost` no process of it is left."""
+    with open_pidfd(started.process) as pidfd:
+        if pidfd is not None:
+            await anyio.wait_readable(pidfd)
+    state = await to_thread.run_sync(inspect, directory)
+    while isinstance(state, Alive):
+        # A program that was being forked when the supervisor died holds the lock until it is executed, or dies too.
+        await anyio.sleep(_PACE_SECONDS)
+        state = await to_thread.run_sync(inspect, directory)
+    if isinstance(state, Ended):
+        return state
+    await to_thread.run_sync(sweep, started.job, started.cgroup)
+    return state if isinstance(state, Lost) else Lost(started, "the start record is gone")
+
+
+async def stop(directory: Path, started: Started, grace_ms: int) -> Ended | Lost:
+    """Ends the job with all its processes: TERM, grace, KILL by its supervisor, and by us if that does not do it.
+
+    `grace_ms` is the job's own grace. Stopping what is over already gives its result.
+    """
+    send(started.process, signal.SIGTERM)
+    with anyio.move_on_after(grace_ms / 1000 + _STOP_MARGIN_SECONDS):
+        return await wait(directory, started)
+    await to_thread.run_sync(sweep, started.job, started.cgroup)
+    return await wait(directory, started)
+
+
+def sweep(marker: str, cgroup: str | None = None) -> int:
+    """Kills every process of an attempt (`<session>/<task>/<attempt>`, its checks included) or of one job (its id).
+
+    For when a supervisor is gone or deaf; it would be killed too. Returns how many processes were killed.
+    """
+    group = Cgroup.recall(cgroup) if cgroup is not None else None
+    killed = set()
+    give_up = time.monotonic() + _SWEEP_SECONDS_MAX
+    while time.monotonic() < give_up:
+        members = marked(ATTEMPT_MARKER, JOB_MARKER, value=marker)
+        found = {process for process in members if process.pid != os.getpid()}
+        if not found and (group is None or not group.members()):
+            break
+        if group is not None:
+            group.kill()
+        killed |= {process for process in found if send(process, signal.SIGKILL)}
+        time.sleep(_PACE_SECONDS)
+    if group is not None:
+        group.remove()
+    return len(killed)
+
+
+def _prepare(directory: Path, job: Job, stdin: bytes | None) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if stdin is not None:
+        write_durably(directory / INPUT_FILE, stdin)
+    write_job(directory, job)
+
+
+def _spawn_supervisor(directory: Path, job: Job, confidential: Confidential) -> int:
+    """Starts the supervisor; returns a descriptor that becomes readable when it has started or ended."""
+    ready, ready_end = os.pipe()
+    memory = os.memfd_create("marathon")
+    try:
+        with os.fdopen(os.dup(memory), "wb") as file:
+            file.write(confidential.encode())
+        os.lseek(memory, 0, os.SEEK_SET)
+        # Above the numbers that the child gets them under, so that neither overwrites the other.
+        memory_high, ready_high = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (memory, ready_end))
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", _SUPERVISOR, str(directory), "3", "4"],
+                _supervisor_environment(job),
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 2, str(directory / LOG_FILE), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                    (os.POSIX_SPAWN_DUP2, memory_high, 3),
+                    (os.POSIX_SPAWN_DUP2, ready_high, 4),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
+        finally:
+            os.close(memory_high)
+            os.close(ready_high)
+    except BaseException:
+        os.close(ready)
+        raise
+    finally:
+        os.close(memory)
+        os.close(ready_end)
+    _reap_when_over(pid)
+    return ready
+
+
+def _supervisor_environment(job: Job) -> dict[str, str]:
+    """The marker, and what a Python that is linked to shared libraries of its own needs to start."""
+    env = {ATTEMPT_MARKER: job.attempt_id, JOB_MARKER: job.id}
+    return {**env, **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}}
+
+
+def _reap_when_over(pid: int) -> None:
+    """Collects our child when it ends, whoever waits for its job."""
+    loop = asyncio.get_running_loop()
+    pidfd = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        os.waitpid(pid, os.WNOHANG)
+
+    loop.add_reader(pidfd, reap)
+
+
+def _why_not_started(directory: Path) -> str:
+    if read_start(directory) is not None or (directory / VOID_FILE).exists():
+        return "another supervisor works, or has worked, in this folder"
+    try:
+        log = (directory / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        log = ""
+    return log[-_LOG_CHARS_MAX:] or "the supervisor ended without a word"
+
+
+def _look(directory: Path, how: int, conclude: Callable[[Path], Absent | Ended | Lost]) -> State:
+    """Concludes while holding the lock; `Alive` when it is taken."""
+    try:
+        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return Absent()  # not even the folder is there, so no supervisor can take its lock
+    try:
+        give_up = time.monotonic() + START_TIMEOUT_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                started = read_start(directory)
+                if started is not None:
+                    return Alive(started) if started.boot_id == boot_id() else conclude(directory)
+                if time.monotonic() >= give_up:
+                    raise TimeoutError(f"{directory} stays locked without a start record") from None
+                time.sleep(_PACE_SECONDS)  # between its lock and its start record: a matter of milliseconds
+            else:
+                return conclude(directory)
+    finally:
+        os.close(lock)
+
+
+def _conclude(directory: Path) -> Absent | Ended | Lost:
+    started = read_start(directory)
+    if started is None:
+        return Absent()
+    try:
+        exit_ = read_exit(directory)
+    except ValueError as damaged:
+        return Lost(started, f"its result cannot be read: {damaged}")
+    if exit_ is not None:
+        return Ended(started, exit_)
+    return Lost(started, "its supervisor is gone" if started.boot_id == boot_id() else "the machine was restarted")
+
+
+def _conclude_for_good(directory: Path) -> Absent | Ended | Lost:
+    state = _conclude(directory)
+    if isinstance(state, Absent):
+        write_durably(directory / VOID_FILE, b"")
+    return state
