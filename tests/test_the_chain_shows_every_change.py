@@ -1,6 +1,7 @@
 """The chain: each stream counts without gap, each entry names the one before, one link runs through all."""
 
 import hashlib
+import itertools
 import json
 
 from hypothesis import given
@@ -41,8 +42,7 @@ def test_time_rises_though_the_clock_steps_back(moves: list[tuple[str, int]]) ->
         assert made[0].wall == wall
         sealed += made
     assert all(
-        a.at < b.at and json.loads(a.record)["at"] < json.loads(b.record)["at"]
-        for a, b in zip(sealed, sealed[1:], strict=False)
+        a.at < b.at and json.loads(a.record)["at"] < json.loads(b.record)["at"] for a, b in itertools.pairwise(sealed)
     )
 
 
