@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol, cast
 
 from marathonctl.commands import VERBS, names, summary
 from marathonctl.context import Context
+from marathonctl.render.style import columns
 from marathonctl.usage import did_you_mean, usage
 from marathond.domain.errors import INTERNAL, USAGE, MarathonError
 
@@ -33,6 +34,11 @@ class Verb(Protocol):
 
     def run(self, context: Context) -> int:
         """Does it and returns the exit code."""
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """argparse's own, told the width: asking for it costs argparse an import of shutil, each time."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=columns() - 2)
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,7 +86,7 @@ def _run(words: list[str]) -> int:
         prog=f"marathonctl {rest[0]}",
         description=f"{summary(rest[0])[:1].upper()}{summary(rest[0])[1:]}.",
         epilog=f"example:\n{verb.EXAMPLE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     verb.arguments(parser)

@@ -4,31 +4,30 @@ import re
 import time
 from typing import Any
 
-_CONTROL = re.compile(
+_CONTROL = (
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences: colours, cursor, screen
     r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # titles, links, device strings
     r"|\x1b."
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]",  # marks that turn the direction of text around
-    re.DOTALL,
+    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # marks that turn the direction of text around
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_COLOUR = r"\x1b\[[0-9;]*m"
 
 
 def clean(text: str) -> str:
     """`text` on one line, without anything that a terminal would obey."""
     if text.isascii() and text.isprintable():
         return text
-    return " ".join(_CONTROL.sub("", text).split())
+    return " ".join(re.sub(_CONTROL, "", text, flags=re.DOTALL).split())
 
 
 def clean_lines(text: str, *, colours: bool) -> str:
     """`text` with its lines and tabs, without what would move the cursor; colour sequences stay where `colours`."""
 
     def keep(match: re.Match[str]) -> str:
-        return match[0] if colours and _COLOUR.fullmatch(match[0]) else ""
+        return match[0] if colours and re.fullmatch(_COLOUR, match[0]) else ""
 
-    return _CONTROL.sub(keep, text.replace("\r\n", "\n"))
+    return re.sub(_CONTROL, keep, text.replace("\r\n", "\n"), flags=re.DOTALL)
 
 
 def width(text: str) -> int:
@@ -85,10 +84,18 @@ def duration(ms: float) -> str:
 
 
 def epoch(iso: str) -> float:
-    """Seconds since the epoch of a timestamp as the daemon writes them. Raises ValueError for anything else."""
-    from datetime import datetime
+    """Seconds since the epoch of a UTC timestamp as the daemon writes them: `2026-11-25T15:54:13.123456Z`.
 
-    return datetime.fromisoformat(iso).timestamp()
+    By hand, because importing datetime costs more than the rest of a status page. The days are counted as in Howard
+    Hinnant's `days_from_civil`. Raises ValueError for anything else.
+    """
+    date, _, clock_time = iso.removesuffix("Z").partition("T")
+    year, month, day = (int(part) for part in date.split("-"))
+    hour, minute, second = clock_time.split(":")
+    year -= month <= 2
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1  # counted from 1 March
+    days = 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
+    return days * 86_400 + int(hour) * 3600 + int(minute) * 60 + float(second)
 
 
 def clock(iso: str, now: float | None = None) -> str:

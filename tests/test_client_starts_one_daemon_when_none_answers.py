@@ -1,0 +1,113 @@
+"""Verbs that change something start a daemon: exactly one, and with a clear word when it cannot live."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from marathonctl.client import Client
+from marathonctl.spawn import connect_or_start, start_detached
+from marathond.domain.errors import DAEMON_UNREACHABLE, MarathonError
+from marathond.places import Places, find_places
+from tests.support.ctl import ctl, environment, until
+
+TINY = Path(__file__).parent / "support" / "tiny_daemon.py"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder whose tiny daemons are asked to stop, and have stopped, when the test is over."""
+    yield tmp_path
+    (tmp_path / "stop").touch()
+    for pid in pids(tmp_path):
+        until(lambda pid=pid: not Path(f"/proc/{pid}/cmdline").exists() or is_zombie(pid))
+
+
+def pids(state: Path) -> list[int]:
+    """The daemons that came to serve."""
+    file = state / "pids"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits to be reaped."""
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+
+
+def start(state: Path, *words: str) -> Places:
+    """Starts a tiny daemon for `state`."""
+    env = environment(state)
+    places = find_places(env)
+    start_detached(places, env, [sys.executable, str(TINY), *words])
+    return places
+
+
+def test_a_started_daemon_answers_and_is_no_part_of_our_session(state: Path) -> None:
+    """The daemon is ready when the call returns, in a session of its own with nothing of our terminal."""
+    places = start(state)
+    with Client(places.socket) as client:
+        pid = client.call("daemon/info")["pid"]
+    assert os.getsid(pid) == pid
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert os.readlink(f"/proc/{pid}/fd/0") == os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
+    assert os.readlink(f"/proc/{pid}/fd/2") == str(places.log)
+    assert places.log.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_clients_that_start_one_at_once_both_reach_the_winner(state: Path) -> None:
+    """The daemon that loses the lock exits 1; its client connects to the other one."""
+    failures: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            start(state)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not failures
+    assert len(pids(state)) == 1
+
+
+def test_a_daemon_that_dies_at_once_gives_its_exit_code_and_last_words(state: Path) -> None:
+    """What the daemon said last and its exit code are the client's own."""
+    with pytest.raises(MarathonError) as caught:
+        start(state, "--die")
+    assert caught.value.kind.slug == DAEMON_UNREACHABLE.slug
+    assert caught.value.kind.exit == 65
+    assert "It cannot be: the ledger is none" in caught.value.message
+    assert "marathond.log" in caught.value.hint
+
+
+def test_a_daemon_that_answers_is_used(state: Path) -> None:
+    """No second daemon is started beside one that answers."""
+    places = start(state)
+    client, started = connect_or_start(places, environment(state), may_start=True)
+    client.close()
+    assert not started
+    assert len(pids(state)) == 1
+
+
+def test_nothing_is_started_where_it_is_forbidden(state: Path) -> None:
+    """`--no-spawn`, a reading verb, and a process inside an attempt leave it at exit 69."""
+    plan = state / "plan.toml"
+    plan.write_text("")
+    for words, more in (
+        (["--no-spawn", "start", str(plan)], {}),
+        (["status"], {}),
+        (["start", str(plan)], {"MARATHON_ATTEMPT": "k3f9x2ab01cd/a/1"}),
+    ):
+        done = ctl(state, *words, **more)
+        assert done.returncode == 69, done.stderr
+        assert "hint:" in done.stderr
+        assert not (state / "marathond.log").exists()
