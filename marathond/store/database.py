@@ -9,6 +9,7 @@ locks the process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
 """
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -113,6 +114,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def compare_head(places: Places) -> head.HeadFinding:
+    """Compares the outside head with the ledger, over a connection of its own. Raises sqlite3.Error."""
+    with closing(connect_reader(places.ledger)) as connection:
+        return head.compare(places.head, connection)
 
 
 def _build(path: Path, missing: list[str] | None) -> None:

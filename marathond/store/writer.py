@@ -25,7 +25,7 @@ from marathond.places import Places
 from marathond.store import head
 from marathond.store.batch import Batch, Change, Propose, Reactor, Request
 from marathond.store.chain import GENESIS, HASH_FORM, Chain, Head, Tip
-from marathond.store.database import connect_reader, connect_writer
+from marathond.store.database import compare_head, connect_writer
 from marathond.store.rows import LedgerRow, to_row
 from marathond.store.transaction import Appender, Connect
 
@@ -49,7 +49,7 @@ async def open_writer(places: Places, clock: Clock, *, connect: Connect = connec
     Start `Writer.run` in a task group once the state is folded. Raises sqlite3.Error, and NOT_A_LEDGER for a last entry
     that cannot be continued from.
     """
-    finding = await anyio.to_thread.run_sync(_compare_head, places)
+    finding = await anyio.to_thread.run_sync(compare_head, places)
     writer = Writer(places, clock, finding, Appender(places.ledger, connect))
     try:
         await writer.open()
@@ -294,11 +294,3 @@ class Writer:
 
 def _storage(error: Exception) -> MarathonError:
     return error if isinstance(error, MarathonError) else MarathonError(STORAGE, reason=str(error))
-
-
-def _compare_head(places: Places) -> head.HeadFinding:
-    connection = connect_reader(places.ledger)
-    try:
-        return head.compare(places.head, connection)
-    finally:
-        connection.close()
