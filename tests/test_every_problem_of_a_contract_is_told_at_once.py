@@ -220,12 +220,12 @@ def test_a_prompt_file_beside_the_contract(repo: Path) -> None:
         ('name = "x"\ntask = [', "toml", 2, "not TOML"),
         ('name = "x"\nname = "y"\n', "toml", 2, "not TOML"),
         ("a = " + "9" * 5000, "toml", None, "not TOML"),
-        ("a = " + "[" * 100_000, "toml", None, "nested too deeply"),
+        ("a = " + "[" * 100_000, "toml", None, "nested more than 16 levels"),
         ('{"name": "x",\n"task" }', "json", 2, "not JSON"),
         ('{"name": "x", "name": "y"}', "json", None, "written twice"),
         ('{"name": NaN}', "json", None, "NaN"),
         ("[1]", "json", 1, "a contract is an object"),
-        ("[" * 100_000, "json", None, "nested too deeply"),
+        ("[" * 100_000, "json", None, "nested more than 16 levels"),
     ],
 )
 def test_syntax(text: str, form: Any, line: int | None, message: str, tmp_path: Path) -> None:

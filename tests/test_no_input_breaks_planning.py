@@ -99,6 +99,10 @@ def test_any_object(repo: Path, contract: dict[str, Any]) -> None:
 @example(text='{"a": 1e999, "b": ' + "9" * 5000 + "}", form="json")
 @example(text='{"a": "\\ud800"}', form="json")
 @example(text="x = " + "[" * 90 + "]" * 90, form="toml")
+@example(text='{"x": ' + "[" * 900 + "]" * 900 + "}", form="json")
+@example(text=f"name = 0x{'f' * 5000}\ngoal = [0x{'f' * 5000}]\ntask = 0x{'f' * 5000}", form="toml")
+@example(text=f"limits = {{parallel = [0x{'f' * 5000}]}}", form="toml")
+@example(text=f"name = 0x{'f' * 5000}", form="toml")
 def test_any_text(repo: Path, text: str, form: Any) -> None:
     """No text does either."""
     answer(functools.partial(lambda: plan(from_text(text, form, root=repo), agents=AGENTS, find=find_once)))

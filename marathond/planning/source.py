@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from marathond.domain.errors import NO_SUCH_FILE, MarathonError
-from marathond.domain.limits import CONTRACT_BYTES_MAX
+from marathond.domain.limits import CONTRACT_BYTES_MAX, CONTRACT_DEPTH_MAX
 from marathond.planning.positions import json_lines, toml_lines
 from marathond.planning.problems import KeyPath, Problem, invalid
 
 Format = Literal["toml", "json"]
 
+_TOO_DEEP = f"tables or arrays are nested more than {CONTRACT_DEPTH_MAX} levels deep"
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -44,14 +45,16 @@ def from_text(text: str, form: Format, *, root: Path) -> Source:
     try:
         data = parse(text)
     except RecursionError:
-        _refuse("tables or arrays are nested too deeply")
+        _refuse(_TOO_DEEP)
     if not isinstance(data, dict):
         _refuse("a contract is an object with keys such as name and task", line=1)
-    return Source(data, root, partial(_lines, find_lines, text))
+    _refuse_depth(data)
+    return Source(data, root, partial(find_lines, text))
 
 
 def from_object(contract: Mapping[str, Any], *, root: Path) -> Source:
-    """A contract that is already parsed; there are no lines to tell."""
+    """A contract that is already parsed; there are no lines to tell. Raises MarathonError CONTRACT_INVALID."""
+    _refuse_depth(contract)
     return Source(contract, root)
 
 
@@ -103,11 +106,18 @@ def _constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a JSON value")
 
 
-def _lines(find: Callable[[str], dict[KeyPath, int]], text: str) -> Mapping[KeyPath, int]:
-    try:
-        return find(text)
-    except RecursionError:  # nested as deeply as the parser could just follow: problems are told without lines
-        return {}
+def _refuse_depth(data: Mapping[str, Any]) -> None:
+    """Nothing that reads a contract later need fear for the stack."""
+    level: list[object] = [data]
+    for _ in range(CONTRACT_DEPTH_MAX):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    if any(isinstance(each, (dict, list)) for each in level):
+        _refuse(_TOO_DEEP)
 
 
 def _uncapitalised(message: str) -> str:

@@ -47,8 +47,8 @@ def text(*, chars_max: int = TEXT_CHARS_MAX, empty: bool = False) -> Reader[str]
 
     def read(problems: Problems, path: KeyPath, value: object) -> str | None:
         if not isinstance(value, str):
-            example = f'"{value}"' if isinstance(value, int) and not isinstance(value, bool) else None
-            problems.add(path, f"must be text, not {describe(value)}", example)
+            short = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= INTEGER_MAX
+            problems.add(path, f"must be text, not {describe(value)}", f'"{value}"' if short else None)
         elif fault := _fault(value, chars_max, empty):
             problems.add(path, fault)
         else:
@@ -103,8 +103,8 @@ def integer(low: int, high: int) -> Reader[int]:
 
     def read(problems: Problems, path: KeyPath, value: object) -> int | None:
         if isinstance(value, bool) or not isinstance(value, int):
-            number = str(value).strip()
-            meant = number if isinstance(value, str) and re.fullmatch(r"\d{1,9}", number) else None
+            number = value.strip() if isinstance(value, str) else ""
+            meant = number if re.fullmatch(r"\d{1,9}", number) else None
             problems.add(path, f"must be an integer, not {describe(value)}", meant)
         elif not low <= value <= high:
             problems.add(path, f"must be from {low} to {high}", str(min(max(value, low), high)))

@@ -12,7 +12,7 @@ import pytest
 from marathond.domain.errors import CONTRACT_INVALID, MarathonError
 from marathond.planning.freeze import Planned, plan
 from marathond.planning.repository import Checkout, find_repository
-from marathond.planning.source import Source, from_text
+from marathond.planning.source import from_object, from_text
 
 AGENTS = frozenset({"claude", "codex", "command", "scripted"})
 
@@ -63,7 +63,7 @@ def plan_text(text: str, root: Path, **options: Any) -> Planned:
 
 def plan_object(contract: dict[str, Any], root: Path, **options: Any) -> Planned:
     """Plans a contract that is given as an object."""
-    return plan(Source(contract, root), agents=AGENTS, find=find_once, **options)
+    return plan(from_object(contract, root=root), agents=AGENTS, find=find_once, **options)
 
 
 def problems_of(call: Callable[[], object]) -> list[dict[str, Any]]:
