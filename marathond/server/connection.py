@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 import msgspec
-from anyio.abc import SocketStream, TaskGroup
+from anyio.abc import TaskGroup
 
 from marathond.domain.errors import (
     INVALID_REQUEST,
@@ -25,6 +25,7 @@ from marathond.server.method import Call
 from marathond.server.notifications import EntryTexts, error_message
 from marathond.server.outbox import Outbox
 from marathond.server.services import Inside, Services
+from marathond.server.stream import Stream
 from marathond.server.strict_json import read_json
 from marathond.server.subscriptions import ConnectionFeeds
 
@@ -43,8 +44,8 @@ class Shared(Protocol):
     bounds: Bounds
     stopping: bool
 
-    def stop_daemon(self) -> None:
-        """Asks the application to end."""
+    def stop_daemon(self, halt: bool) -> None:
+        """Asks the application to end; `halt`: attempts are ended first."""
 
     def note_unfinished(self, connection: "Connection", *, begun: bool) -> None:
         """The connection has begun a frame that is not finished, or has none such any more."""
@@ -53,7 +54,7 @@ class Shared(Protocol):
 class Connection:
     """A client's connection from its first byte to its last. `inside` is the attempt that the peer belongs to."""
 
-    def __init__(self, stream: SocketStream, shared: Shared, inside: Inside | None) -> None:
+    def __init__(self, stream: Stream, shared: Shared, inside: Inside | None) -> None:
         self._stream = stream
         self._shared = shared
         self._inside = inside
@@ -88,7 +89,7 @@ class Connection:
     async def _send(self, scope: anyio.CancelScope) -> None:
         try:
             await self.outbox.drain(self._stream)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except OSError:
             scope.cancel()  # the client is gone; nothing can be told any more
 
     async def _finish(self) -> None:
@@ -122,10 +123,8 @@ class Connection:
         try:
             with anyio.move_on_after(self._deadline - anyio.current_time()):
                 return await self._stream.receive(_CHUNK_BYTES)
-        except anyio.EndOfStream:
-            return b""
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return None
+        except OSError:
+            return None  # the client is gone without a farewell
         seconds = self._shared.bounds.unfinished_seconds
         self._reject(MarathonError(PARSE_ERROR, reason=f"a message was not finished within {seconds:g} s"))
         return None

@@ -35,9 +35,9 @@ class Fault(NamedTuple):
 Piece = bytes | Fault
 
 
-def wrap(body: bytes, framing: Framing) -> bytes:
-    """A message ready to be sent. `body` is compact JSON, so it has no line break of its own."""
-    return body + b"\n" if framing == "lines" else b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+def envelope(length: int, framing: Framing) -> tuple[bytes, bytes]:
+    """What goes before and after a body of `length` bytes. The body is compact JSON, so it has no line break of its own."""
+    return (b"", b"\n") if framing == "lines" else (b"Content-Length: %d\r\n\r\n" % length, b"")
 
 
 class Splitter:

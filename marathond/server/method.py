@@ -46,7 +46,8 @@ class Call(NamedTuple):
     services: Services
     inside: Inside | None
     feeds: Feeds
-    stop_daemon: Callable[[], None]
+    stop_daemon: Callable[[bool], None]
+    """Asks the application to end; True when attempts are ended first."""
     after_answer: list[Callable[[], None]]
 
     def then(self, action: Callable[[], None]) -> None:

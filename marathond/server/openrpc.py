@@ -4,6 +4,8 @@ OpenRPC 1.3.2 (https://spec.open-rpc.org). What it has no words for is under `x-
 the client gives for an error.
 """
 
+import inspect
+import sys
 from functools import cache
 from typing import Any
 
@@ -25,7 +27,7 @@ def document() -> dict[str, Any]:
     types += [params for _, params in NOTIFICATIONS.values()]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type = {id(t): schema for t, schema in zip(types, schemas, strict=True)}
-    return {
+    whole = {
         "openrpc": "1.3.2",
         "info": {
             "title": "Marathon",
@@ -40,6 +42,19 @@ def document() -> dict[str, Any]:
             for name, (summary, params) in NOTIFICATIONS.items()
         ],
     }
+    _clean_descriptions(whole)
+    return whole
+
+
+def _clean_descriptions(node: object) -> None:
+    """Takes the indentation of docstrings out of descriptions."""
+    if isinstance(node, dict):
+        if isinstance(node.get("description"), str):
+            node["description"] = inspect.cleandoc(node["description"])
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            _clean_descriptions(child)
 
 
 def _describe(method: Method, components: dict[str, Any], by_type: dict[int, dict[str, Any]]) -> dict[str, Any]:
@@ -72,3 +87,7 @@ def _error(kind: ErrorKind) -> dict[str, Any]:
 def text() -> bytes:
     """The document as it is committed in docs/openrpc.json."""
     return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(text())

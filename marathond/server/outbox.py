@@ -3,10 +3,10 @@
 from collections import deque
 
 import anyio
-from anyio.abc import ByteStream
 
 from marathond.domain.limits import SEND_QUEUE_BYTES_MAX
-from marathond.server.framing import Framing
+from marathond.server.framing import Framing, envelope
+from marathond.server.stream import Stream
 
 _WRITE_BYTES_MAX = 256 * 1024
 
@@ -33,15 +33,9 @@ class Outbox:
     def put(self, *pieces: bytes) -> None:
         """Queues one message that is given in pieces; they are joined when sent, not copied before."""
         length = sum(map(len, pieces))
-        if self.framing == "headers":
-            header = b"Content-Length: %d\r\n\r\n" % length
-            self._pieces.append(header)
-            self._pieces.extend(pieces)
-            self._bytes += len(header) + length
-        else:
-            self._pieces.extend(pieces)
-            self._pieces.append(b"\n")
-            self._bytes += length + 1
+        before, after = envelope(length, self.framing)
+        self._pieces.extend((before, *pieces, after))
+        self._bytes += len(before) + length + len(after)
         self._filled.set()
 
     async def room(self) -> None:
@@ -55,8 +49,8 @@ class Outbox:
         while self._bytes:
             await self._drained.wait()
 
-    async def drain(self, stream: ByteStream) -> None:
-        """Sends for ever. Raises what the stream raises when the peer is gone."""
+    async def drain(self, stream: Stream) -> None:
+        """Sends for ever. Raises OSError when the peer is gone."""
         while True:
             while not self._pieces:
                 self._filled = anyio.Event()

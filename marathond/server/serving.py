@@ -6,8 +6,7 @@ import resource
 from collections.abc import Callable, Sequence
 
 import anyio
-import anyio.abc
-from anyio.abc import SocketAttribute, SocketListener, SocketStream, TaskGroup
+from anyio.abc import TaskGroup
 
 from marathond.domain.errors import NOT_PERMITTED, TOO_MANY_CONNECTIONS, MarathonError
 from marathond.server.bounds import Bounds
@@ -19,6 +18,7 @@ from marathond.server.peer import Peer, peer_of
 from marathond.server.rights import Rights
 from marathond.server.router import METHODS
 from marathond.server.services import Inside, Services
+from marathond.server.stream import Stream, accept
 
 _DESCRIPTORS_BESIDE_CONNECTIONS = 512
 _ACCEPT_PAUSE_SECONDS = 0.1
@@ -30,7 +30,7 @@ _log = logging.getLogger("marathond.server")
 class Server:
     """All connections of a daemon and what they share. `stop_daemon` is called when a client asks the daemon to end."""
 
-    def __init__(self, services: Services, stop_daemon: Callable[[], None], bounds: Bounds | None = None) -> None:
+    def __init__(self, services: Services, stop_daemon: Callable[[bool], None], bounds: Bounds | None = None) -> None:
         self.services = services
         self.bounds = bounds or Bounds()
         self.stopping = False
@@ -73,10 +73,11 @@ class Server:
             oldest.cut("too many connections hold an unfinished message, and this one is the oldest")
 
     async def _accept(self, listener: Listener, tasks: TaskGroup) -> None:
-        async with await SocketListener.from_socket(listener.sock) as source:
+        listener.sock.setblocking(False)
+        with listener.sock:
             while True:
                 try:
-                    stream = await source.accept()
+                    stream = await accept(listener.sock)
                 except OSError as exc:
                     # Out of descriptors, most likely: those who are connected must not notice.
                     _log.warning("a connection could not be accepted", extra={"reason": exc.strerror})
@@ -84,10 +85,10 @@ class Server:
                     continue
                 tasks.start_soon(self._serve_one, stream)
 
-    async def _serve_one(self, stream: SocketStream) -> None:
+    async def _serve_one(self, stream: Stream) -> None:
         """Whatever goes wrong with one client stays here."""
         try:
-            async with stream:
+            with stream:
                 inside = await self._admit(stream)
                 connection = Connection(stream, self, inside)
                 self._connections.add(connection)
@@ -100,9 +101,9 @@ class Server:
         except Exception:  # noqa: BLE001 - one client's trouble is logged and must not reach the others
             incident("connection")
 
-    async def _admit(self, stream: SocketStream) -> Inside | None:
+    async def _admit(self, stream: Stream) -> Inside | None:
         """The attempt that the peer belongs to. Raises after telling a peer that it is not let in."""
-        peer = peer_of(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django here
+        peer = peer_of(stream.sock)
         refusal = self._refusal(peer)
         if refusal is None:
             found = self.services.inside(peer.pid)
@@ -110,7 +111,7 @@ class Server:
         try:
             with anyio.move_on_after(_FAREWELL_SECONDS):
                 await stream.send(error_message(refusal) + b"\n")
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except OSError:
             pass  # it left before it was told
         raise refusal
 

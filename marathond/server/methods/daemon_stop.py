@@ -21,7 +21,7 @@ class StopResult(msgspec.Struct, kw_only=True):
 async def handle(call: Call, params: StopParams) -> Result:
     """Answers before the daemon ends."""
     await call.services.stop(halt=params.halt)
-    call.then(call.stop_daemon)
+    call.then(lambda: call.stop_daemon(params.halt))
     return {"stopping": True}
 
 

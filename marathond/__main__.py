@@ -1,0 +1,81 @@
+"""`marathond`: the daemon's command line."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from marathond import __version__
+from marathond.app import Build, Setting, accept_head, build_services, run
+from marathond.config import load_config, load_environment
+from marathond.domain.errors import INTERNAL, MarathonError
+from marathond.logs import log_to
+from marathond.places import Places, find_places
+from marathond.server.dispatch import incident
+
+_log = logging.getLogger("marathond")
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    build: Build = build_services,
+    accept: Callable[[Setting], str] = accept_head,
+) -> int:
+    """Runs the daemon and returns its exit code: 0 after a hand-over, else that of the error (docs/protocol.md)."""
+    options = _parse(argv)
+    places = find_places()
+    if options.socket:
+        places = places._replace(socket=Path(options.socket).absolute())
+    try:
+        setting = _prepare(places, foreground=options.foreground or options.accept_head)
+        if options.accept_head:
+            print(accept(setting))
+        else:
+            run(setting, foreground=options.foreground, build=build)
+    except (Exception, ExceptionGroup) as exc:  # noqa: BLE001 - a user sees one line and an exit code, never a traceback
+        error = _registered(exc) or incident("start")
+        _log.error(error.message, extra={"slug": error.kind.slug})
+        print(f"marathond: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+        return error.kind.exit
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="marathond",
+        description="Runs long AI coding work durably. It does not go to the background by itself: "
+        "marathonctl starts it detached when it needs one, and so does the systemd unit.",
+        epilog="example: marathond --foreground",
+    )
+    parser.add_argument(
+        "--foreground", action="store_true", help="log to stderr instead of marathond.log in the state folder"
+    )
+    parser.add_argument(
+        "--accept-head",
+        action="store_true",
+        help="record that the ledger lost entries which the head kept beside it still names, and exit",
+    )
+    parser.add_argument("--socket", metavar="PATH", help="listen on PATH instead of $MARATHON_SOCKET or the default")
+    parser.add_argument("--version", action="version", version=f"marathond {__version__}")
+    return parser.parse_args(argv)
+
+
+def _prepare(places: Places, *, foreground: bool) -> Setting:
+    """Makes the state folder, logs from here on, and reads the configuration."""
+    places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_to(None if foreground else places.log, "info")
+    config = load_config(places.config)
+    log_to(None if foreground else places.log, config.log_level)
+    return Setting(places, config, load_environment(places.config))
+
+
+def _registered(exc: BaseException) -> MarathonError | None:
+    """The registered error in an exception, looked for inside groups too."""
+    if isinstance(exc, BaseExceptionGroup):
+        return next((found for inner in exc.exceptions if (found := _registered(inner))), None)
+    return exc if isinstance(exc, MarathonError) and exc.kind is not INTERNAL else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
