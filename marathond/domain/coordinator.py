@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from marathond.domain import entries as e
 from marathond.domain.decide import in_order
-from marathond.domain.session import OCCUPYING, Ready, Session
+from marathond.domain.session import OCCUPYING, Ready, Session, Task
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +202,13 @@ def intend(session: Session, task_id: str) -> e.AttemptIntended:
         agent="command" if spec.run is not None else spec.agent,
         model=spec.model,
         thread=task.thread if mode == "continue" else None,
-        # what keeps its tree goes on from where that tree began
-        start=task.attempt.start if task.attempt and mode != "fresh" else session.tip,
+        start=session.tip if mode == "fresh" else _kept_start(session, task),
         why=task.phase.why,
     )
+
+
+def _kept_start(session: Session, task: Task) -> str:
+    """Where a kept tree began: an integrated candidate was checked out on its parent, else the last attempt's start holds."""
+    if task.attempt is None:
+        return session.tip
+    return task.attempt.candidate.parent if task.attempt.candidate else task.attempt.start

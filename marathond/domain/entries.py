@@ -52,7 +52,7 @@ Mode = Literal["fresh", "continue", "cold"]
 """How an attempt starts: clean tree and a handoff; kept tree and thread; kept tree, no thread, a handoff."""
 
 TimerKind = Literal["backoff", "api", "quota"]
-About = Literal["wall", "deadline", "lost", "conflicts", "on_boot"]
+About = Literal["wall", "deadline", "lost", "conflicts", "on_boot", "agent"]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,6 +288,20 @@ class AttemptLost(Body, frozen=True, kw_only=True):
     task: str
     attempt: int
     why: str
+
+
+class AttemptNoted(Body, frozen=True, kw_only=True):
+    """Something the attempt itself said through the socket, or was refused there: how far it is, a file, a forbidden method.
+
+    It is the attempt's word, recorded as such; nothing is decided by it. `blob` holds an attached file.
+    """
+
+    kind: ClassVar[str] = "attempt.noted"
+    task: str
+    attempt: int
+    what: Literal["progress", "attachment", "refused"]
+    text: str
+    blob: str | None = None
 
 
 class CandidateMade(Body, frozen=True, kw_only=True):
@@ -559,6 +573,7 @@ SESSION_KINDS: Final[dict[str, type[Body]]] = {
         AttemptAdopted,
         AttemptFinished,
         AttemptLost,
+        AttemptNoted,
         CandidateMade,
         CandidateConflicted,
         CandidateRefused,

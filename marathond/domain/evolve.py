@@ -156,6 +156,7 @@ def _created(session: Session | None, entry: e.Entry, body: e.SessionCreated, co
         revision=1,
         repo=body.repo,
         base=body.base,
+        first=body.tip,
         tip=body.tip,
         unsandboxed=body.unsandboxed,
         created=entry.wall,
@@ -268,8 +269,8 @@ def _request_amend(session: Session, entry: e.Entry, body: e.RequestAmend) -> Se
 def _asked(session: Session, _entry: e.Entry, body: e.QuestionAsked) -> Session:
     question = Question(id=body.question, about=body.about, task=body.task, text=body.text)
     session = replace(session, questions=session.questions.set(body.question, question), asked=session.asked + 1)
-    if body.task is None:
-        return session
+    if body.task is None or body.about == "agent":
+        return session  # an agent that asks goes on meanwhile, or waits by itself
     phase = _task(session, body.task).phase
     mode = phase.mode if isinstance(phase, Stuck) else "fresh"
     return _phase(session, body.task, Held(question=body.question, mode=mode))
@@ -340,7 +341,12 @@ def _candidate(session: Session, entry: e.Entry, body: e.CandidateMade) -> Sessi
         return session
     task, attempt = found
     candidate = Candidate(
-        commit=body.commit, parent=body.parent, changed_files=body.changed_files, empty=body.empty, n=entry.n
+        commit=body.commit,
+        tree=body.tree,
+        parent=body.parent,
+        changed_files=body.changed_files,
+        empty=body.empty,
+        n=entry.n,
     )
     attempt = replace(attempt, candidate=candidate, checks=Map())
     return _set(session, body.task, replace(task, phase=Checking(), attempt=attempt))
@@ -503,6 +509,7 @@ _HANDLERS: dict[type[e.Body], Callable[[Session, e.Entry, Any], Session]] = {
     e.AttemptAdopted: _adopted,
     e.AttemptFinished: _finished,
     e.AttemptLost: _lost,
+    e.AttemptNoted: lambda session, _entry, _body: session,
     e.CandidateMade: _candidate,
     e.CandidateConflicted: _conflicted,
     e.CandidateRefused: _refused,

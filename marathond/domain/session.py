@@ -123,6 +123,7 @@ class Candidate(_Value, frozen=True):
     """The commit an attempt produced, on top of `parent`."""
 
     commit: str
+    tree: str
     parent: str
     changed_files: int
     empty: bool
@@ -240,7 +241,7 @@ class End(_Value, frozen=True):
 
 
 class Session(_Value, frozen=True):
-    """Everything that is known about one session."""
+    """Everything that is known about one session. `first` is the tip it began with: its base, or what it carried on from."""
 
     id: str
     name: str
@@ -248,6 +249,7 @@ class Session(_Value, frozen=True):
     revision: int
     repo: str
     base: str
+    first: str
     tip: str
     unsandboxed: bool
     created: int

@@ -1,0 +1,1 @@
+"""The engine: decide → effects → entries, for every session of the box."""

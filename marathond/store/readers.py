@@ -25,6 +25,15 @@ _STREAMS: Final = f"""{WITH_STREAMS}
     FROM streams WHERE name IS NOT NULL
 """  # noqa: S608 - a constant of ours
 
+_UNFINISHED: Final = """
+    SELECT created.stream FROM ledger created
+    WHERE created.kind = 'session.created' AND coalesce(
+        (SELECT turn.kind FROM ledger turn WHERE turn.stream = created.stream
+         AND turn.kind IN ('session.completed', 'session.failed', 'session.aborted', 'session.reopened')
+         ORDER BY turn.seq DESC LIMIT 1), 'session.reopened') = 'session.reopened'
+    ORDER BY created.seq
+"""
+
 
 class StreamSpan(NamedTuple):
     """A stream and the numbers of its first and last entry."""
@@ -93,6 +102,16 @@ class Readers:
         """The session that was started under an idempotency key; None for a key that was never used."""
         found = await self._all("SELECT stream FROM ledger WHERE key = ?", key)
         return session_of(found[0][0]) if found else None
+
+    async def keys(self) -> dict[str, str]:
+        """All idempotency keys, with the sessions that were started under them."""
+        found = await self._all("SELECT key, stream FROM ledger WHERE key IS NOT NULL")
+        return {key: session for key, stream in found if (session := session_of(stream))}
+
+    async def unfinished_sessions(self) -> list[str]:
+        """The sessions whose last turn was no end, in the order in which they were created. Costs the number of sessions."""
+        found = await self._all(_UNFINISHED)
+        return [session for (stream,) in found if (session := session_of(stream))]
 
     async def contracts(self, session: str) -> list[ContractRow]:
         """The frozen contracts of a session, by revision."""

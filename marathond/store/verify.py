@@ -23,6 +23,7 @@ __all__ = ["Problem", "Report", "verify"]
 
 BLOB_FIELDS: Final = {
     "attempt.finished": "transcript",
+    "attempt.noted": "blob",
     "check.finished": "output",
     "candidate.conflicted": "patch",
     "checkpoint.committed": "blobs",

@@ -1,0 +1,1 @@
+"""Layer 5: whether work is accepted. Deterministic code only."""

@@ -1,0 +1,87 @@
+"""What a finished attempt came to: its reader's word, and its transcript as a blob."""
+
+from pathlib import Path
+
+import anyio.to_thread
+
+from marathond.agents import readers
+from marathond.agents.profile import Profile
+from marathond.attempt.records import ERRORS_FILE, OUTPUT_FILE, Exit
+from marathond.domain import entries as e
+from marathond.domain.limits import FINAL_TEXT_BYTES_MAX
+from marathond.domain.session import Session
+from marathond.engine.engine import Engine
+from marathond.engine.history import session_entries
+
+STDERR_RULE = b"\n--- standard error ---\n"
+
+
+async def conclude(
+    engine: Engine, session: Session, task_id: str, number: int, where: Path, exit_: Exit
+) -> e.AttemptFinished:
+    """Reads the stored output and stores it as a blob. Blocks in threads."""
+    spec = session.plan.tasks[task_id]
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    profile = registry.get(spec.agent)
+    previous = await _usage_before(engine, session, task_id, number, profile)
+    ending = readers.Ending(
+        cause=exit_.cause,
+        ended_us=exit_.ended_wall_us,
+        exit_code=exit_.exit_code,
+        signal=exit_.signal,
+        detail=exit_.detail,
+    )
+
+    def read() -> tuple[readers.Conclusion, str | None]:
+        came_to = readers.read_conclusion(profile, where / OUTPUT_FILE, where / ERRORS_FILE, ending, previous=previous)
+        transcript = gather(where)
+        return came_to, engine.blobs.put(transcript) if transcript else None
+
+    came_to, transcript = await anyio.to_thread.run_sync(read)
+    return e.AttemptFinished(
+        task=task_id,
+        attempt=number,
+        outcome=came_to.outcome,
+        exit_code=exit_.exit_code,
+        signal=exit_.signal,
+        elapsed_ms=exit_.elapsed_ms,
+        thread=came_to.thread,
+        text=_cut(came_to.text),
+        error=_cut(came_to.error),
+        reset=came_to.reset,
+        usage=came_to.usage,
+        transcript=transcript,
+    )
+
+
+def gather(where: Path) -> bytes:
+    """The transcript: what was written to standard output, and after a rule what was written to standard error."""
+    output, errors = (
+        path.read_bytes() if path.exists() else b"" for path in (where / OUTPUT_FILE, where / ERRORS_FILE)
+    )
+    return output + STDERR_RULE + errors if errors else output
+
+
+def _cut(text: str) -> str:
+    """The end of a text, where agents say what they have done; lone surrogates, which an entry cannot hold, become marks."""
+    raw = text.encode("utf-8", "replace")
+    return raw[-FINAL_TEXT_BYTES_MAX:].decode("utf-8", "ignore")
+
+
+async def _usage_before(
+    engine: Engine, session: Session, task_id: str, number: int, profile: Profile
+) -> e.Usage | None:
+    """What earlier attempts in the same thread have used, where the agent counts over the whole thread."""
+    if profile.usage.scope != "thread-cumulative":
+        return None
+    attempt = session.tasks[task_id].attempt
+    if attempt is None or attempt.thread is None:
+        return None
+    total = dict.fromkeys(e.Usage.__struct_fields__, 0)
+    async for entry in session_entries(engine, session.id):
+        body = entry.body
+        same = isinstance(body, e.AttemptFinished) and body.task == task_id and body.attempt < number
+        if same and isinstance(body, e.AttemptFinished) and body.thread == attempt.thread:
+            for name in total:
+                total[name] += getattr(body.usage, name)
+    return e.Usage(**total)

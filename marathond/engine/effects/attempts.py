@@ -1,0 +1,132 @@
+"""`DriveAttempt`: start an attempt, or follow the one that lives, until its end is recorded.
+
+What is true is asked of the attempt's folder and its lock, never of memory: nothing there yet means that it was never
+executed and may be started under its own number; a held lock means that it lives and is adopted; an exit record means that
+it ended; neither means that it is lost.
+"""
+
+import logging
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from marathond.attempt import lifecycle
+from marathond.attempt.lifecycle import Absent, Alive, Ended, Lost
+from marathond.attempt.records import Started
+from marathond.domain import entries as e
+from marathond.domain.effects import DriveAttempt
+from marathond.domain.errors import MarathonError
+from marathond.domain.session import Attempt, Dispatched, Session
+from marathond.engine.conclude import conclude
+from marathond.engine.engine import Engine, Handle
+from marathond.engine.prepare import prepare
+from marathond.workspace.git import GitError
+
+log = logging.getLogger(__name__)
+
+
+def folder(engine: Engine, session: str, task: str, attempt: int) -> Path:
+    """Where an attempt's files are."""
+    return engine.places.attempts / session / task / str(attempt)
+
+
+async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: Handle) -> None:
+    """See the module. `handle.stop` ends the attempt's whole process tree first."""
+    task = session.tasks[effect.task]
+    attempt = task.attempt
+    assert attempt is not None
+    where = folder(engine, session.id, effect.task, effect.attempt)
+    found = await anyio.to_thread.run_sync(lifecycle.inspect, where)
+    if isinstance(found, Absent):
+        started = await _begin(engine, session, effect, attempt, where, handle)
+        if started is None:
+            return
+    elif isinstance(found, Alive):
+        started = found.started
+        await _take_over(engine, session, effect, attempt, started)
+    else:
+        await _record(engine, session, effect, where, found)
+        return
+    await _record(
+        engine, session, effect, where, await follow(where, started, _grace_ms(engine, session, effect), handle)
+    )
+
+
+async def _begin(
+    engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, where: Path, handle: Handle
+) -> Started | None:
+    """Prepares and starts; None when there was nothing to start, and that is recorded."""
+    if handle.stop.is_set():
+        await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
+        return None
+    try:
+        ready = await prepare(engine, session, effect.task, attempt, where)
+        seen = ready.environment
+        started = await lifecycle.launch(where, ready.job, env=seen.values, secrets=seen.secrets, stdin=ready.stdin)
+    except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
+        log.warning(
+            "session %s: attempt %s/%d could not be started: %s", session.id, effect.task, effect.attempt, error
+        )
+        await engine.append(session.id, _not_run(effect, "not_started", str(error)))
+        return None
+    await engine.append(session.id, _started(effect, started, ready.agent_version))
+    return started
+
+
+def _not_run(effect: DriveAttempt, outcome: e.Outcome, error: str) -> e.AttemptFinished:
+    return e.AttemptFinished(task=effect.task, attempt=effect.attempt, outcome=outcome, error=error[:2000])
+
+
+def _started(effect: DriveAttempt, started: Started, version: str | None) -> e.AttemptStarted:
+    return e.AttemptStarted(
+        task=effect.task, attempt=effect.attempt, pid=started.pid, start_ticks=started.start_ticks,
+        boot_id=started.boot_id, agent_version=version,
+    )  # fmt: skip
+
+
+async def _take_over(
+    engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, started: Started
+) -> None:
+    """An attempt that an earlier daemon started: it is adopted into the present run."""
+    bodies: list[e.Body] = []
+    if isinstance(session.tasks[effect.task].phase, Dispatched):
+        bodies.append(_started(effect, started, None))
+    if session.run is not None and attempt.run != session.run.id:
+        bodies.append(e.AttemptAdopted(task=effect.task, attempt=effect.attempt, run=session.run.id))
+    if bodies:
+        await engine.append(session.id, *bodies)
+
+
+async def follow(where: Path, started: Started, grace_ms: int, handle: Handle) -> Ended | Lost:
+    """Waits for the end, and brings it about when asked to."""
+    ended: Ended | Lost | None = None
+
+    async def stop_when_asked() -> None:
+        nonlocal ended
+        await handle.stop.wait()
+        ended = await lifecycle.stop(where, started, grace_ms)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop_when_asked)
+        ended = await lifecycle.wait(where, started) if ended is None else ended
+        tasks.cancel_scope.cancel()
+    assert ended is not None
+    return ended
+
+
+async def _record(engine: Engine, session: Session, effect: DriveAttempt, where: Path, found: Ended | Lost) -> None:
+    if isinstance(found, Lost):
+        marker = f"{session.id}/{effect.task}/{effect.attempt}"
+        await anyio.to_thread.run_sync(lifecycle.sweep, marker, found.started.cgroup)
+        lost = e.AttemptLost(task=effect.task, attempt=effect.attempt, why=found.why)
+        await engine.append(session.id, lost)
+        return
+    finished = await conclude(engine, session, effect.task, effect.attempt, where, found.exit)
+    await engine.append(session.id, finished)
+
+
+def _grace_ms(engine: Engine, session: Session, effect: DriveAttempt) -> int:
+    """The agent's own grace between TERM and KILL."""
+    return engine.agents().get(session.plan.tasks[effect.task].agent).stop.grace_s * 1000

@@ -1,0 +1,82 @@
+"""`MakeCandidate`: what an attempt left becomes a commit on the session's tip, or is found to conflict with it."""
+
+import anyio.to_thread
+
+from marathond.attempt.redact import Redactor
+from marathond.domain import entries as e
+from marathond.domain.effects import MakeCandidate
+from marathond.domain.session import Attempt, Session
+from marathond.engine.engine import Engine, Handle
+from marathond.engine.environment import secrets_of
+from marathond.workspace.candidate import Candidate, Refused, make_candidate
+from marathond.workspace.integrate import Conflict, integrate
+from marathond.workspace.message import checkpoint_message
+from marathond.workspace.refs import agent_ref, candidate_ref
+
+_PATHS_MAX = 200
+
+
+async def candidate(engine: Engine, session: Session, effect: MakeCandidate, _handle: Handle) -> None:
+    """See the module. Where there is a candidate already, the tip has moved since: it is replayed onto the new one."""
+    attempt = session.tasks[effect.task].attempt
+    assert attempt is not None
+    made = _recorded(attempt) or await _make(engine, session, effect, attempt)
+    if isinstance(made, Refused):
+        listed = f" (in {', '.join(made.paths[:5])})" if made.paths else ""
+        reason = f"{made.reason}{listed}"
+        await engine.append(session.id, e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason))
+        return
+    repository = await engine.rooms.repository(session)
+    ref = candidate_ref(session.id, effect.task, effect.attempt)
+    message = _message(session, effect.task)
+    fitted = await integrate(repository, made, effect.onto, message, engine.clock.wall(), ref=ref)
+    if isinstance(fitted, Conflict):
+        patch = await anyio.to_thread.run_sync(engine.blobs.put, fitted.patch.encode())
+        conflicted = e.CandidateConflicted(
+            task=effect.task,
+            attempt=effect.attempt,
+            onto=effect.onto,
+            paths=list(fitted.paths[:_PATHS_MAX]),
+            patch=patch,
+        )
+        await engine.append(session.id, conflicted)
+        return
+    body = e.CandidateMade(
+        task=effect.task, attempt=effect.attempt, commit=fitted.commit, tree=fitted.tree, parent=fitted.parent,
+        changed_files=made.changed_files or (attempt.candidate.changed_files if attempt.candidate else 0),
+        empty=fitted.empty,
+    )  # fmt: skip
+    await engine.append(session.id, body)
+
+
+def _recorded(attempt: Attempt) -> Candidate | None:
+    """The candidate that was made before the tip moved."""
+    if attempt.candidate is None:
+        return None
+    made = attempt.candidate
+    return Candidate(made.commit, made.tree, made.parent, (), None)
+
+
+async def _make(engine: Engine, session: Session, effect: MakeCandidate, attempt: Attempt) -> Candidate | Refused:
+    workspace = await engine.rooms.workspace(session, effect.task)
+    secrets = await secrets_of(engine, session, session.plan.tasks[effect.task])
+    forbidden = Redactor(secrets).contains_secret if secrets else None
+    return await make_candidate(
+        workspace,
+        attempt.start,
+        _message(session, effect.task),
+        ref=candidate_ref(session.id, effect.task, effect.attempt),
+        agent_ref=agent_ref(session.id, effect.task, effect.attempt),
+        at=engine.clock.wall(),
+        forbidden=forbidden,
+    )
+
+
+def _message(session: Session, task_id: str) -> str:
+    """The subject names the task and its first line; the ledger's head travels as a trailer."""
+    spec = session.plan.tasks[task_id]
+    summary = spec.run or session.plan.contract.goal or session.name
+    return checkpoint_message(
+        task=task_id, summary=summary.strip().partition("\n")[0], session=session.id,
+        contract_hash=session.plan.frozen.hash, head_seq=session.head.seq, head_hash=session.head.hash,
+    )  # fmt: skip

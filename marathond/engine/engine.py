@@ -1,0 +1,293 @@
+"""The engine: keeps every session's open effects running, and lets time pass.
+
+One inbox, one loop. Commits, process ends and timers only say which session to look at again; the loop then compares the
+effects that are open with those that are running, starts what is missing and stops what is no longer wanted. So a crash, a
+restart and a repeated look are all the same to it.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from marathond.attempt.output import OutputWatch
+from marathond.config import Config
+from marathond.domain import entries as e
+from marathond.domain.clock import Clock
+from marathond.domain.decide import next_due
+from marathond.domain.effects import DriveAttempt, Effect, open_effects
+from marathond.domain.errors import MarathonError
+from marathond.domain.session import Session
+from marathond.engine.alarm import Alarm
+from marathond.engine.kernel import Kernel
+from marathond.engine.rooms import Rooms
+from marathond.engine.shelf import Shelf
+from marathond.places import Places
+from marathond.store.blobs import Blobs
+from marathond.store.environments import Environments
+from marathond.store.readers import Readers
+from marathond.store.rows import ContractRow
+from marathond.store.writer import Change, Writer
+
+log = logging.getLogger(__name__)
+
+Executor = Callable[["Engine", Session, Any, "Handle"], Coroutine[Any, Any, None]]
+"""Performs one kind of effect and appends its outcome; it returns once that is committed, or once `Handle.stop` made it unnecessary.
+
+Safe to run again after a crash at any point.
+"""
+
+_TROUBLE_FIRST_SECONDS = 1.0
+_TROUBLE_MAX_SECONDS = 60.0
+
+
+class Handle:
+    """An effect that is running. `stop` asks it to end what it does in the world; cancelling its scope only lets go of it."""
+
+    def __init__(self, effect: Effect) -> None:
+        self.effect = effect
+        self.stop = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.tries = 0
+
+
+class Opening:
+    """The run that this daemon's start gives a session: the result, once there is one, for the client that started the daemon."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.result: dict[str, Any] | MarathonError | None = None
+
+    def settle(self, result: dict[str, Any] | MarathonError) -> None:
+        """The gate has spoken."""
+        self.result = result
+        self.done.set()
+
+
+class Engine:
+    """One per daemon. Everything it needs is given to it."""
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        config: Config,
+        clock: Clock,
+        alarm: Alarm,
+        kernel: Kernel,
+        writer: Writer,
+        readers: Readers,
+        blobs: Blobs,
+        environments: Environments,
+        environment: Mapping[str, str],
+        rooms: Rooms,
+        agents: Shelf,
+        executors: Mapping[type, Executor],
+        boot_id: str,
+        as_root: bool,
+        version: str,
+    ) -> None:
+        self.places, self.config, self.clock, self.alarm = places, config, clock, alarm
+        self.kernel, self.writer, self.readers, self.blobs = kernel, writer, readers, blobs
+        self.environments, self.environment = environments, environment
+        self.rooms, self.agents, self.executors = rooms, agents, executors
+        self.boot_id, self.as_root, self.version = boot_id, as_root, version
+        self.stopping = False
+        self.keys: dict[str, str] = {}
+        self.at_gate: set[str] = set()
+        self.opening: dict[str, Opening] = {}
+        self.watch = OutputWatch()
+        self.started_wall, self.started_ms = clock.wall(), clock.monotonic_ms()
+        self.trouble: dict[str, dict[tuple[object, ...], str]] = {}
+        self._handles: dict[str, dict[tuple[object, ...], Handle]] = {}
+        self._inbox: dict[str, None] = {}
+        self._called = anyio.Event()
+        self._committed = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._ticked = 0
+        self.on_rest: Callable[[Session], Coroutine[Any, Any, None]] | None = None
+        kernel.listener = self._on_commit
+
+    # --- entries ----------------------------------------------------------------------------------
+
+    async def append(self, session_id: str, *bodies: e.Body) -> list[e.Entry]:
+        """Commits facts of a session. Raises MarathonError when the store cannot take them."""
+        stream = e.session_stream(session_id)
+        return await self.writer.submit(lambda: Change(drafts=[e.Draft(stream, body) for body in bodies]))
+
+    async def propose(
+        self, session_id: str, propose: Callable[[Session], Sequence[e.Body]], contracts: Sequence[ContractRow] = ()
+    ) -> list[e.Entry]:
+        """Commits what `propose` makes of the session as it is when its turn comes; it may raise MarathonError instead."""
+        stream = e.session_stream(session_id)
+
+        def change() -> Change:
+            session = self.kernel.peek(session_id)
+            assert session is not None, session_id
+            return Change(drafts=[e.Draft(stream, body) for body in propose(session)], contracts=list(contracts))
+
+        return await self.writer.submit(change)
+
+    async def opened_at_start(self, session_id: str) -> dict[str, Any] | None:
+        """What the start of this daemon made of a session that it had to take on; the first to ask gets it, others get None."""
+        opening = self.opening.pop(session_id, None)
+        if opening is None:
+            return None
+        await opening.done.wait()
+        if isinstance(opening.result, MarathonError):
+            raise opening.result
+        return opening.result
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def look(self, session_id: str) -> None:
+        """Asks the loop to look at a session again."""
+        self._inbox[session_id] = None
+        self._called.set()
+
+    def _on_commit(self, changed: frozenset[str]) -> None:
+        for session_id in changed:
+            self._inbox[session_id] = None
+        self._called.set()
+        self._committed.set()
+        self._committed = anyio.Event()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Returns when `holds()` is true of what is committed and running."""
+        while not holds():
+            await self._committed.wait()
+
+    def running(self, session_id: str) -> list[Handle]:
+        """The effects of a session that are being performed now."""
+        return list(self._handles.get(session_id, {}).values())
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Runs the engine while the block is open. Leaving it lets go of all effects without ending what they watch."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._loop)
+            tasks.start_soon(self._keep_time)
+            try:
+                yield
+            finally:
+                self.stopping = True
+                tasks.cancel_scope.cancel()
+
+    async def _loop(self) -> None:
+        while True:
+            await self._called.wait()
+            self._called = anyio.Event()
+            inbox, self._inbox = self._inbox, {}
+            for session_id in inbox:
+                self._reconcile(session_id)
+            self._set_alarm()
+
+    def _reconcile(self, session_id: str) -> None:
+        session = self.kernel.sessions.get(session_id)
+        if session is None or self._tasks is None or self.writer.read_only:
+            return
+        wanted = {effect.key: effect for effect in open_effects(session, self.clock.wall())}
+        handles = self._handles.setdefault(session_id, {})
+        for key, handle in handles.items():
+            effect = wanted.get(key)
+            if effect is None or (isinstance(effect, DriveAttempt) and effect.stop):
+                handle.stop.set()
+        if self.stopping:
+            return
+        for key, effect in wanted.items():
+            if key not in handles:
+                handle = handles[key] = Handle(effect)
+                if isinstance(effect, DriveAttempt) and effect.stop:
+                    handle.stop.set()
+                self._tasks.start_soon(self._perform, session_id, handle)
+        if session.run is None and not handles and self.on_rest is not None:
+            self._tasks.start_soon(self.on_rest, session)
+
+    async def _perform(self, session_id: str, handle: Handle) -> None:
+        """Performs one effect until it has an outcome; what fails in a way nobody foresaw is tried again with growing pauses."""
+        key = handle.effect.key
+        with handle.scope:
+            while not self.stopping:
+                session = self.kernel.sessions[session_id]
+                try:
+                    await self.executors[type(handle.effect)](self, session, handle.effect, handle)
+                    break
+                except Exception as error:
+                    handle.tries += 1
+                    self.trouble.setdefault(session_id, {})[key] = str(error) or type(error).__name__
+                    log.exception("session %s: %s failed (%d)", session_id, handle.effect, handle.tries)
+                pause = min(_TROUBLE_MAX_SECONDS, _TROUBLE_FIRST_SECONDS * 2 ** min(10, handle.tries - 1))
+                with anyio.move_on_after(pause):
+                    await handle.stop.wait()
+        self.trouble.get(session_id, {}).pop(key, None)
+        self._handles.get(session_id, {}).pop(key, None)
+        self.look(session_id)
+        self._committed.set()
+        self._committed = anyio.Event()
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _set_alarm(self) -> None:
+        """To the next instant at which something changes. What was due at the last look has been decided already: the gate
+        may still be open to it, and asking again before it closes would only spin."""
+        looked = min(self._ticked, self.clock.wall())
+        dues = [due for s in self.kernel.unfinished() if (due := next_due(s)) is not None]
+        dues += [pool.until for pool in self.kernel.box.pools.values()]
+        self.alarm.set(min((due for due in dues if due > looked), default=None))
+
+    async def _keep_time(self) -> None:
+        wall, mono = self.clock.wall(), self.clock.monotonic_ms()
+        while True:
+            rang = await self.alarm.wait()
+            if rang == "set":
+                continue
+            drafts: list[e.Draft] = []
+            if rang == "stepped":
+                by_ms = (self.clock.wall() - wall) // 1000 - (self.clock.monotonic_ms() - mono)
+                drafts.append(e.Draft(e.SYSTEM, e.ClockStepped(by_ms=by_ms)))
+            wall, mono = self.clock.wall(), self.clock.monotonic_ms()
+            await self._tick(drafts)
+
+    async def _tick(self, drafts: list[e.Draft]) -> None:
+        """Lets time act: whatever became due is decided, and sessions that should run again are looked at."""
+        now = self._ticked = self.clock.wall()
+
+        def change() -> Change:
+            self.kernel.poke(now)
+            return Change(drafts=drafts)
+
+        try:
+            await self.writer.submit(change)
+        except MarathonError:
+            log.exception("time could not be recorded")
+        for session in self.kernel.unfinished():
+            self._inbox[session.id] = None
+        self._called.set()
+
+    # --- stopping ---------------------------------------------------------------------------------
+
+    async def hand_over(self, reason: str) -> None:
+        """Stops working and leaves live attempts to the next daemon."""
+        self.stopping = True
+        for handles in self._handles.values():
+            for handle in handles.values():
+                handle.scope.cancel()
+        runs = [(s.id, s.run.id) for s in self.kernel.unfinished() if s.run is not None]
+        drafts = [e.Draft(e.session_stream(i), e.RunEnded(run=run, reason="handover")) for i, run in runs]
+        drafts.append(e.Draft(e.SYSTEM, e.DaemonStopped(reason=reason)))
+        await self.writer.submit(lambda: Change(drafts=drafts))
+
+    async def end_attempts(self) -> None:
+        """Ends all live attempts; their sessions go on at the next start."""
+        self.kernel.capacity = self.kernel.capacity._replace(slots=0)
+        self.stopping = True
+        for handles in self._handles.values():
+            for handle in handles.values():
+                handle.stop.set()
+        await self.until(lambda: not any(self._handles.values()))

@@ -1,0 +1,95 @@
+"""The words an attempt starts with: the task's prompt, and before it, where there was an earlier attempt, what happened.
+
+Built by code from recorded facts, never by a model. An attempt that continues in its thread is told only what is new to it;
+one that starts without the conversation gets the whole prompt and a handoff.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from marathond.domain.contract import Task as Spec
+from marathond.domain.entries import Mode
+from marathond.domain.session import Attempt
+
+_OUTPUT_CHARS_MAX = 4000
+_PATCH_CHARS_MAX = 24_000
+
+
+class Past(NamedTuple):
+    """What an earlier attempt left: its facts, its failed checks' output by index, its patch after a conflict.
+
+    `why` is the recorded reason for the attempt that follows it.
+    """
+
+    attempt: Attempt
+    outputs: Mapping[int, str]
+    patch: str
+    why: str
+
+
+def words(spec: Spec, prompt: str, mode: Mode, why: str, past: Past | None) -> str:
+    """What is said to the agent. `why` is the recorded reason of the attempt; `prompt` is already rendered."""
+    if past is None or spec.agent == "scripted":
+        return prompt  # the scripted agent plays its list from the start; words would not be TOML
+    if mode == "continue":
+        return _continue(spec, why, past)
+    return f"{prompt.rstrip()}\n\n---\n\n{_handoff(spec, mode, why, past)}"
+
+
+def _continue(spec: Spec, why: str, past: Past) -> str:
+    if why == "failed":
+        return (
+            "Your work was checked. Some checks passed; these still fail:\n\n"
+            f"{_failures(spec, past)}\n\nMend just what still fails, and keep what works."
+        )
+    return (
+        "You were interrupted. The files are as you left them, but a command that was running may have had an effect that"
+        " you did not see: check the state of the files before you repeat it. Then go on with the task."
+    )
+
+
+def _handoff(spec: Spec, mode: Mode, why: str, past: Past) -> str:
+    tree = (
+        "Its changes are still in the working tree: look at them first."
+        if mode == "cold"
+        else "Its changes were set aside; the working tree is clean."
+    )
+    lines = [f"This is a new attempt. Attempt {past.attempt.number} came before it. {tree}"]
+    if why == "conflict":
+        paths = ", ".join(past.attempt.conflict_paths)
+        lines.append(
+            f"Its work conflicted with work that was finished meanwhile (in {paths}). The working tree holds that newer work:"
+            " do the task again on top of it. The earlier patch, for reference:\n\n"
+            + _fenced(past.patch, _PATCH_CHARS_MAX)
+        )
+    elif failures := _failures(spec, past):
+        lines.append(f"It did not pass these checks:\n\n{failures}")
+    elif past.attempt.error:
+        lines.append(f"It ended with: {past.attempt.outcome or 'lost'} ({past.attempt.error})")
+    elif past.attempt.outcome:
+        lines.append(f"It ended with: {past.attempt.outcome}")
+    if past.attempt.text and why != "conflict":
+        lines.append("Its last words were:\n\n" + _fenced(past.attempt.text, _OUTPUT_CHARS_MAX))
+    return "\n\n".join(lines)
+
+
+def _failures(spec: Spec, past: Past) -> str:
+    parts = []
+    for index in sorted(past.attempt.checks):
+        result = past.attempt.checks[index]
+        if result.ok:
+            continue
+        text = f"- {spec.checks[index].title}: {result.detail}"
+        if output := past.outputs.get(index, "").strip():
+            text += "\n\n" + _fenced(output, _OUTPUT_CHARS_MAX)
+        parts.append(text)
+    return "\n\n".join(parts)
+
+
+def _fenced(text: str, chars: int) -> str:
+    """The end of a text inside a fence longer than any in it, so that the text cannot close it."""
+    text = text[-chars:] if len(text) > chars else text
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{text.strip()}\n{fence}"

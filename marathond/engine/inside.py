@@ -1,0 +1,130 @@
+"""Which attempt a process belongs to, by the marker that every process of an attempt carries.
+
+A hurdle, not a boundary: a process of the same account can clear its environment. The boundary is the sandbox.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio.to_thread
+
+from marathond.attempt.redact import Redactor
+from marathond.domain import entries as e
+from marathond.domain.errors import NOT_PERMITTED, MarathonError
+from marathond.domain.limits import ATTACHMENT_BYTES_MAX
+from marathond.domain.session import Session
+from marathond.engine.engine import Engine
+from marathond.engine.environment import secrets_of
+from marathond.engine.history import session_entries
+from marathond.engine.sessions import get
+
+Who = tuple[str, str, int]
+What = Literal["progress", "attachment", "refused"]
+
+_ANCESTORS_MAX = 64
+_MARKER = b"MARATHON_ATTEMPT="
+
+
+def attempt_of(pid: int) -> tuple[str, str, int] | None:
+    """The attempt (session, task, number) of a process or the nearest of its ancestors that has the marker."""
+    for _ in range(_ANCESTORS_MAX):
+        if pid <= 1:
+            return None
+        if (marker := _marker(pid)) is not None:
+            return _parse(marker)
+        pid = _parent(pid)
+    return None
+
+
+def _marker(pid: int) -> str | None:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None  # it has gone, or it is not ours: then it cannot be an attempt's either
+    for item in environment.split(b"\0"):
+        if item.startswith(_MARKER):
+            return os.fsdecode(item.removeprefix(_MARKER))
+    return None
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _parse(marker: str) -> tuple[str, str, int] | None:
+    parts = marker.split("/")
+    if len(parts) < 3 or not parts[2].isdigit():
+        return None
+    return parts[0], parts[1], int(parts[2])
+
+
+# --- what an attempt may say ------------------------------------------------------------------------------
+
+
+async def progress(engine: Engine, who: Who, text: str) -> None:
+    """Records how far an attempt says it is."""
+    await _note(engine, who, "progress", text)
+
+
+async def refused(engine: Engine, who: Who, method: str) -> None:
+    """Records that an attempt called a method that it may not call."""
+    await _note(engine, who, "refused", method)
+
+
+async def attach(engine: Engine, who: Who, path: str) -> dict[str, Any]:
+    """Stores a file of the attempt's workspace, redacted, as a blob. Raises NOT_PERMITTED for a file outside of it."""
+    session, task, attempt = who
+    found = await get(engine, session, None)
+    workspace = (await engine.rooms.workspace(found, task)).path
+    file = await anyio.to_thread.run_sync(_regular_file, workspace, path)
+    if file is None:
+        hint = "Attach a regular file of the workspace by its path relative to it."
+        raise MarathonError(NOT_PERMITTED, reason=f"{path!r} is no file of this attempt's workspace", hint=hint)
+    if (await anyio.to_thread.run_sync(file.stat)).st_size > ATTACHMENT_BYTES_MAX:
+        hint = f"At most {ATTACHMENT_BYTES_MAX} bytes are taken."
+        raise MarathonError(NOT_PERMITTED, reason=f"{path!r} is too large to attach", hint=hint)
+    secrets = await secrets_of(engine, found, found.plan.tasks[task])
+
+    def store() -> str:
+        redactor = Redactor(secrets)
+        return engine.blobs.put(redactor.feed(file.read_bytes()) + redactor.flush())
+
+    blob = await anyio.to_thread.run_sync(store)
+    await _note(engine, who, "attachment", path, blob)
+    return {"task": task, "attempt": attempt, "path": path, "blob": blob}
+
+
+def _regular_file(workspace: Path, path: str) -> Path | None:
+    """The file, links followed, if it is a regular one inside the workspace."""
+    file = Path(workspace, path).resolve()
+    return file if file.is_relative_to(workspace.resolve()) and file.is_file() else None
+
+
+async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, Any]:
+    """Asks the user a question that yes or no answers, and waits for the answer, or for the end of the attempt."""
+    session, task, _ = who
+    asked: list[str] = []
+
+    def bodies(now: Session) -> list[e.Body]:
+        asked.append(f"q{now.asked + 1}")
+        text = str(question.get("question") or question.get("text") or "")[:2000]
+        return [e.QuestionAsked(question=asked[0], about="agent", task=task, text=text)]
+
+    await engine.propose(session, bodies)
+    await engine.until(lambda: asked[0] not in engine.kernel.sessions[session].questions)
+    async for entry in session_entries(engine, session):
+        if isinstance(entry.body, e.RequestAnswer) and entry.body.question == asked[0]:
+            return {"question": asked[0], "answer": entry.body.answer}
+    return {"question": asked[0], "answer": None}
+
+
+async def _note(engine: Engine, who: Who, what: What, text: str, blob: str | None = None) -> None:
+    session, task, attempt = who
+    found = await get(engine, session, None)
+    clean = Redactor(await secrets_of(engine, found, found.plan.tasks[task])).redact_text(text)
+    await engine.append(found.id, e.AttemptNoted(task=task, attempt=attempt, what=what, text=clean[:4000], blob=blob))

@@ -1,0 +1,116 @@
+"""Everything an attempt needs before it starts: its workspace in the right state, its words, its command, its environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio.to_thread
+
+from marathond.agents import launch
+from marathond.agents.launch import Launch
+from marathond.agents.profile import Profile
+from marathond.attempt.environment import AttemptEnvironment
+from marathond.attempt.job import Job
+from marathond.attempt.records import write_durably
+from marathond.domain.contract import Task as Spec
+from marathond.domain.session import Attempt, Done, Session
+from marathond.engine.engine import Engine
+from marathond.engine.environment import attempt_environment
+from marathond.engine.handoff import words
+from marathond.engine.past import past_of
+from marathond.planning.templates import render
+from marathond.workspace.isolation import Created, Workspace
+from marathond.workspace.refs import rescue_ref
+
+MARKER = "MARATHON_ATTEMPT"
+
+
+class Ready(NamedTuple):
+    """An attempt that can be started."""
+
+    job: Job
+    environment: AttemptEnvironment
+    stdin: bytes | None
+    agent_version: str | None
+
+
+async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attempt, where: Path) -> Ready:
+    """Prepares an attempt. Raises MarathonError, GitError or OSError when that is impossible."""
+    spec = session.plan.tasks[task_id]
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    profile = registry.get(spec.agent)
+    workspace = await _make_room(engine, session, task_id, attempt)
+    built = await _command(engine, session, spec, attempt, profile, where, str(workspace.path))
+    id_ = f"{session.id}/{task_id}/{attempt.number}"
+    extra = {**built.env, "PWD": str(workspace.path), MARKER: id_}
+    environment = await attempt_environment(engine, session, spec, profile, extra)
+    launch.require(profile, environment.values["PATH"])
+    for name, content in built.files.items():
+        await anyio.to_thread.run_sync(_write, where, name, content)
+    job = Job(
+        id=id_,
+        argv=built.argv,
+        cwd=str(workspace.path),
+        timeout_ms=spec.timeout_ms,
+        idle_ms=max(spec.idle_ms, built.idle_floor_ms),
+        grace_ms=built.grace_ms,
+        setup=session.plan.contract.workspace.setup,
+        setup_marker=str(setup_marker(engine, session.id, task_id)),
+    )
+    version = await anyio.to_thread.run_sync(engine.agents.version_of, profile, environment.values)
+    return Ready(job, environment, built.stdin, version)
+
+
+def setup_marker(engine: Engine, session: str, task: str) -> Path:
+    """The file that says that a workspace was set up; beside the workspace, where no agent has business."""
+    return engine.places.workspaces / session / f"{task}.setup"
+
+
+async def _make_room(engine: Engine, session: Session, task_id: str, attempt: Attempt) -> Workspace:
+    """The workspace as the attempt's mode wants it: clean at its start, or as the attempt before left it."""
+    workspace = await engine.rooms.workspace(session, task_id)
+    made = await workspace.ensure(attempt.start, f"marathon session {session.id}", engine.clock.wall())
+    if isinstance(made, Created):
+        await anyio.to_thread.run_sync(lambda: setup_marker(engine, session.id, task_id).unlink(missing_ok=True))
+    elif attempt.mode == "fresh":
+        kept = rescue_ref(session.id, task_id, attempt.number)
+        await workspace.reset_fresh(attempt.start, kept, engine.clock.wall())
+    return workspace
+
+
+async def _command(
+    engine: Engine, session: Session, spec: Spec, attempt: Attempt, profile: Profile, where: Path, cwd: str
+) -> Launch:
+    if spec.run is not None:
+        prompt, continuation = spec.run, None
+    else:
+        rendered = render(spec.prompt or "", _names(session))
+        past = await past_of(engine, session, spec.id, attempt)
+        why = past.why if past else "first"
+        prompt = words(spec, rendered, "cold" if attempt.mode == "continue" else attempt.mode, why, past)
+        continuation = words(spec, rendered, "continue", why, past)
+    return launch.build(
+        profile,
+        mode=attempt.mode,
+        prompt=prompt,
+        continuation=continuation,
+        session=session.id,
+        task=spec.id,
+        attempt=attempt.number,
+        cwd=cwd,
+        directory=str(where),
+        model=spec.model,
+        thread=attempt.thread,
+        as_root=engine.as_root,
+    )
+
+
+def _names(session: Session) -> Mapping[str, str]:
+    """What a prompt's names stand for: the variables, and the final words of the tasks that are done."""
+    texts = {f"task.{i}.text": t.text for i, t in session.tasks.items() if isinstance(t.phase, Done)}
+    return {**session.plan.contract.variables, **texts}
+
+
+def _write(where: Path, name: str, content: bytes) -> None:
+    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(where / name, content)

@@ -1,0 +1,70 @@
+"""What a daemon does before it takes work: it finds out what is true, and closes what the last one left open.
+
+Costs what is unfinished, not what is old: ended sessions are not read until somebody asks for them.
+"""
+
+import logging
+
+from marathond.domain import entries as e
+from marathond.domain.decide import ask_after_boot, wants_run
+from marathond.domain.session import Session
+from marathond.engine.engine import Engine, Opening
+from marathond.engine.kernel import Broken
+from marathond.engine.sessions import load
+from marathond.store.rows import to_entry
+from marathond.store.writer import Change
+
+log = logging.getLogger(__name__)
+
+_PAGE = 2000
+
+
+async def load_states(engine: Engine) -> None:
+    """Folds the system stream and every session that has not ended."""
+    after = 0
+    while rows := await engine.readers.rows(after, _PAGE, e.SYSTEM):
+        engine.kernel.load_box(to_entry(row) for row in rows)
+        after = rows[-1].seq
+    engine.keys.update(await engine.readers.keys())
+    for session_id in await engine.readers.unfinished_sessions():
+        found = await load(engine, session_id)
+        if isinstance(found, Broken):
+            log.error("session %s: %s", session_id, found.what)
+
+
+async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
+    """Records the daemon's start and what it means: runs that were cut off, slots that nobody uses, questions after a boot.
+
+    Under a head that leads nothing is recorded and nothing runs: the sessions wait for a person.
+    """
+    if engine.writer.read_only:
+        log.error("read-only: %s", engine.writer.read_only)
+        return
+    kernel = engine.kernel
+    started = e.DaemonStarted(version=engine.version, pid=pid, boot_id=engine.boot_id, mended=list(mended))
+    drafts = [e.Draft(e.SYSTEM, started)]
+    live = {s.id for s in kernel.unfinished()}
+    unused = [slot for slot in kernel.box.slots if slot.session not in live]
+    drafts += [e.Draft(e.SYSTEM, e.SlotReturned(**slot._asdict())) for slot in unused]
+    for session in kernel.unfinished():
+        drafts += _resumption(engine, session)
+    await engine.writer.submit(lambda: Change(drafts=drafts))
+    now = engine.clock.wall()
+    for session in kernel.unfinished():
+        if wants_run(session, now):
+            engine.opening[session.id] = Opening()
+        engine.look(session.id)
+
+
+def _resumption(engine: Engine, session: Session) -> list[e.Draft]:
+    stream = e.session_stream(session.id)
+    out: list[e.Draft] = []
+    if session.run is not None:
+        out.append(e.Draft(stream, e.RunEnded(run=session.run.id, reason="cut_off")))
+    rebooted = session.boot_id not in ("", engine.boot_id)
+    quiet = session.halted or session.quarantine is not None or session.aborting or session.barred
+    if rebooted and engine.config.on_boot == "ask" and not quiet:
+        out.append(e.Draft(stream, ask_after_boot(session)))
+    elif rebooted and not quiet:
+        log.warning("session %s (%s) goes on after the reboot", session.id, session.name)
+    return out

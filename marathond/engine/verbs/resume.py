@@ -1,0 +1,92 @@
+"""`resume` and `retry`: through the gate into a new run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marathond.domain import entries as e
+from marathond.domain.decide import due_at
+from marathond.domain.errors import LOCK_HELD, NO_TASK, REFUSED_BY_STATE, MarathonError
+from marathond.domain.instants import format_instant
+from marathond.domain.session import Done, Failed, Session, Skipped
+from marathond.domain.suggest import nearest
+from marathond.engine import gate
+from marathond.engine.engine import Engine
+from marathond.engine.environment import remember
+from marathond.engine.sessions import find, get, resolve
+from marathond.engine.views.words import session_state
+
+_RUNNING = "it is running"
+
+
+async def resume(
+    engine: Engine, *, session: str | None, cwd: str | None, now: bool, env: Mapping[str, str] | None, spawned: bool
+) -> dict[str, Any]:
+    """See `session/resume` in docs/protocol.md."""
+    session_id = await resolve(engine, session, cwd)
+    if spawned and (opened := await engine.opened_at_start(session_id)) is not None:
+        return opened
+    result = await gate.through(engine, session_id, "resume", before=[e.SessionResumed(now=now)])
+    after = engine.kernel.sessions[session_id]
+    if env is not None:
+        await remember(engine, session_id, after.plan.contract, env)
+    return result
+
+
+async def retry(
+    engine: Engine, *, session: str | None, cwd: str | None, tasks: Sequence[str] | None, env: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """See `session/retry` in docs/protocol.md."""
+    found = await get(engine, session, cwd)
+    if found.end is None or found.end.state != "failed":
+        state = session_state(found)
+        hint = (
+            "`marathonctl resume` lets a halted or waiting session go on."
+            if found.end is None
+            else "Start a new session."
+        )
+        raise MarathonError(
+            REFUSED_BY_STATE, session=found.id, state=state, reason="only a failed session is retried", hint=hint
+        )
+    reopened = _reopened(found, tasks or ())
+    if env is not None:
+        await remember(engine, found.id, found.plan.contract, env)
+    elif not engine.environments.read(found.id):
+        await remember(engine, found.id, found.plan.contract, None)
+    before: list[e.Body] = [e.SessionReopened(tasks=reopened), *(e.TaskReopened(task=i) for i in reopened)]
+    return await gate.through(engine, found.id, "retry", before=before)
+
+
+def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
+    """The tasks that get a new life: those named (default: all that failed) and those that were blocked by them."""
+    for task_id in wanted:
+        if task_id not in session.tasks:
+            raise MarathonError(NO_TASK, session=session.id, task=task_id, suggestion=nearest(task_id, session.tasks))
+    failed = [i for i in session.plan.order if isinstance(session.tasks[i].phase, Failed)]
+    chosen = set(wanted or failed)
+    out = []
+    for task_id in session.plan.order:
+        phase = session.tasks[task_id].phase
+        if (task_id in chosen and not isinstance(phase, Done)) or (
+            isinstance(phase, Skipped)
+            and all(n in out or isinstance(session.tasks[n].phase, Done) for n in session.plan.tasks[task_id].needs)
+        ):
+            out.append(task_id)
+    if not out:
+        raise MarathonError(
+            REFUSED_BY_STATE, session=session.id, state=session_state(session), reason="none of these tasks failed",
+            hint=f"Failed: {', '.join(failed) or 'none'}.",
+        )  # fmt: skip
+    return out
+
+
+async def ensure_not_running(engine: Engine, session_id: str) -> None:
+    """Point 6 of the gate, asked before anything is done. Raises LOCK_HELD."""
+    session = await find(engine, session_id)
+    if isinstance(session, Session) and session.run is not None:
+        raise MarathonError(LOCK_HELD, session=session_id, reason=_RUNNING)
+
+
+def summary(session: Session) -> dict[str, Any]:
+    """What `resume` tells beside the gate."""
+    due = due_at(session) if session.end is None else None
+    return {"state": session_state(session), "due_at": format_instant(due) if due is not None else None}

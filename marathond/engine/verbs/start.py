@@ -1,0 +1,182 @@
+"""`start`: a contract is frozen and a session exists, once per key."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, NamedTuple
+
+import anyio.to_thread
+
+from marathond.agents.launch import consent_needed
+from marathond.domain import entries as e
+from marathond.domain.contract import Contract, Frozen
+from marathond.domain.errors import (
+    CONSENT_NEEDED,
+    DIRTY_CHECKOUT,
+    KEY_MISMATCH,
+    NO_SESSION,
+    REFUSED_BY_STATE,
+    MarathonError,
+)
+from marathond.domain.session import Done, Session
+from marathond.engine import gate
+from marathond.engine.engine import Engine
+from marathond.engine.environment import remember
+from marathond.engine.sessions import find, resolve
+from marathond.planning.freeze import Planned, plan
+from marathond.planning.source import Source, from_object, read_source
+from marathond.store.rows import ContractRow
+from marathond.store.writer import Change
+from marathond.workspace.repository import Repository
+
+
+class Carried(NamedTuple):
+    """Where a session begins: its base, its tip, and what it takes over from an earlier one."""
+
+    base: str
+    tip: str
+    session: str | None
+    tasks: list[str]
+
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_session_id(random: SystemRandom) -> str:
+    """Twelve characters, the first a letter: 61 bits, so that two boxes' sessions do not meet."""
+    return random.choice(_ALPHABET[10:]) + "".join(random.choice(_ALPHABET) for _ in range(11))
+
+
+def source_of(path: str | None, contract: Mapping[str, Any] | None, root: str | None) -> Source:
+    """What the client sent, as a source to plan from."""
+    if contract is not None:
+        return from_object(contract, root=Path(root or "/"))
+    return read_source(Path(path or ""))
+
+
+async def planned(engine: Engine, source: Source, *, allow_secrets: bool) -> Planned:
+    """Plans a source off the loop: it reads files and asks git. Raises CONTRACT_INVALID."""
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    now = engine.clock.wall()
+    return await anyio.to_thread.run_sync(
+        lambda: plan(source, agents=registry.names(), allow_secrets=allow_secrets, now=now)
+    )
+
+
+async def start(
+    engine: Engine,
+    *,
+    path: str | None,
+    contract: Mapping[str, Any] | None,
+    root: str | None,
+    env: Mapping[str, str] | None,
+    key: str | None,
+    unsandboxed: bool,
+    allow_secrets: bool,
+    from_session: str | None,
+) -> dict[str, Any]:
+    """See `session/start` in docs/protocol.md."""
+    source = await anyio.to_thread.run_sync(source_of, path, contract, root)
+    ready = await planned(engine, source, allow_secrets=allow_secrets)
+    frozen, warnings = ready.frozen, list(ready.warnings)
+    if key is not None and (known := await engine.readers.session_by_key(key)) is not None:
+        return await _again(engine, known, key, frozen, warnings)
+    consent = unsandboxed or engine.config.unsandboxed
+    await _check_consent(engine, frozen.contract, consent=consent)
+    await _check_checkout(engine, ready)
+    carried = Carried(ready.base, ready.base, None, [])
+    if from_session is not None:
+        carried = await _carry(engine, from_session, frozen.contract)
+    session = new_session_id(SystemRandom())
+    # values first: a session without its environment could not go on after a crash in between
+    await remember(engine, session, frozen.contract, env)
+    created = e.SessionCreated(
+        session=session,
+        name=frozen.contract.name,
+        contract=frozen.hash,
+        repo=str(ready.repo),
+        base=carried.base,
+        tip=carried.tip,
+        object_format="sha256" if len(carried.base) == 64 else "sha1",
+        key=key,
+        carried_from=carried.session,
+        carried_tasks=carried.tasks,
+        unsandboxed=consent,
+        version=engine.version,
+    )
+    entries = await engine.writer.submit(lambda: _creation(engine, created, frozen))
+    first = entries[0].body if entries else None
+    if not isinstance(first, e.SessionCreated):  # another client was first with this key
+        await anyio.to_thread.run_sync(engine.environments.remove, session)
+        return await _again(engine, engine.keys[key or ""], key or "", frozen, warnings)
+    return _result(session, f"{session}.1", frozen, created=True, warnings=warnings)
+
+
+def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen) -> Change:
+    """The first entries of a session; nothing when its key is already taken."""
+    if created.key is not None and created.key in engine.keys:
+        return Change(drafts=[])
+    if created.key is not None:
+        engine.keys[created.key] = created.session
+    engine.kernel.learn(frozen)
+    stream, run = e.session_stream(created.session), f"{created.session}.1"
+    bodies = [
+        created,
+        e.GatePassed(run=run, points=gate.at_start(created)),
+        e.RunStarted(run=run, reason="start", boot_id=engine.boot_id),
+    ]
+    row = ContractRow(created.session, 1, frozen.text, frozen.hash)
+    return Change(drafts=[e.Draft(stream, body) for body in bodies], contracts=[row])
+
+
+async def _again(engine: Engine, session_id: str, key: str, frozen: Frozen, warnings: list[str]) -> dict[str, Any]:
+    session = await find(engine, session_id)
+    rows = await engine.readers.contracts(session_id)
+    if rows and rows[0].hash != frozen.hash:
+        raise MarathonError(KEY_MISMATCH, key=key, session=session_id)
+    run = session.run.id if isinstance(session, Session) and session.run else f"{session_id}.1"
+    return _result(session_id, run, frozen, created=False, warnings=warnings)
+
+
+def _result(session: str, run: str, frozen: Frozen, *, created: bool, warnings: list[str]) -> dict[str, Any]:
+    return {
+        "session_id": session,
+        "run_id": run,
+        "contract_hash": frozen.hash,
+        "name": frozen.contract.name,
+        "created": created,
+        "warnings": warnings,
+    }
+
+
+async def _check_consent(engine: Engine, contract: Contract, *, consent: bool) -> None:
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    for name in dict.fromkeys(task.agent for task in contract.tasks if task.prompt is not None):
+        if not consent and consent_needed(registry.get(name), as_root=engine.as_root):
+            raise MarathonError(CONSENT_NEEDED, agent=name)
+
+
+async def _check_checkout(engine: Engine, ready: Planned) -> None:
+    """`isolation = "none"` refuses a checkout with changes while that is still cheap to say."""
+    if ready.frozen.contract.workspace.isolation != "none":
+        return
+    changes = await (await Repository.open(ready.repo, engine.places.state)).changes()
+    if changes:
+        shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")
+        raise MarathonError(DIRTY_CHECKOUT, repo=ready.repo, files=shown)
+
+
+async def _carry(engine: Engine, from_session: str, contract: Contract) -> Carried:
+    """The base, tip and done tasks of an earlier session, where the new contract says the same about them."""
+    session_id = await resolve(engine, from_session, None)
+    old = await find(engine, session_id)
+    if not isinstance(old, Session):
+        raise MarathonError(NO_SESSION, session=f"that can be read under {from_session!r}")
+    if problems := await gate.checkpoint_problems(engine, old):
+        hint = "Only a checkpoint that verifies can be carried into a new session."
+        raise MarathonError(
+            REFUSED_BY_STATE, session=session_id, state="unsound", reason="; ".join(problems), hint=hint
+        )
+    same = {t.id for t in contract.tasks if old.plan.tasks.get(t.id) == t}
+    carried = [t.id for t in contract.tasks if t.id in same and isinstance(old.tasks[t.id].phase, Done)]
+    return Carried(old.base, old.tip, session_id, carried)

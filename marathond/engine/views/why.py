@@ -1,0 +1,103 @@
+"""Why a session or a task does not go on, and the command that would help."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from marathond.domain import session as s
+from marathond.domain.coordinator import Box, Capacity, wants
+from marathond.domain.decide import in_order
+from marathond.domain.instants import format_instant
+from marathond.engine.views.words import refusal, session_state, task_reason
+
+Reason = dict[str, Any]
+
+
+def _reason(
+    kind: str, text: str, *, task: str | None = None, due: int | None = None, command: str | None = None
+) -> Reason:
+    return {
+        "kind": kind,
+        "task": task,
+        "text": text,
+        "due_at": format_instant(due) if due is not None else None,
+        "command": command,
+    }
+
+
+def reasons(session: s.Session, box: Box, capacity: Capacity) -> list[Reason]:
+    """All that applies, most decisive first."""
+    return [*_of_session(session), *_of_tasks(session, box, capacity)]
+
+
+def _of_session(session: s.Session) -> Iterator[Reason]:
+    me = session.id
+    state = session_state(session)
+    match state:
+        case "done":
+            yield _reason("ended", "It is done.")
+        case "failed":
+            reason = session.end.reason if session.end else ""
+            yield _reason("ended", f"It failed: {reason}.", command=f"marathonctl retry {me}")
+        case "aborted":
+            yield _reason("ended", "It was aborted.", command="marathonctl start FILE")
+        case "quarantined":
+            text = f"The resume gate refused it ({refusal(session.quarantine or ())})."
+            yield _reason("gate", text, command=f"marathonctl resume {me}")
+        case "halted":
+            yield _reason("user", "A user halted it.", command=f"marathonctl resume {me}")
+        case _ if session.halt is not None:
+            yield _reason(
+                "user", "It is being halted." if not session.halt.drain else "It halts when live attempts are over."
+            )
+    for question in session.questions.values():
+        if question.task is None:
+            raise_it = (
+                f" (or marathonctl amend {me} --{question.about} …)" if question.about in ("wall", "deadline") else ""
+            )
+            yield _reason("question", question.text, command=f"marathonctl answer {me} yes|no{raise_it}")
+
+
+def _of_tasks(session: s.Session, box: Box, capacity: Capacity) -> Iterator[Reason]:
+    if session.end is not None:
+        for task_id, task in session.tasks.items():
+            if isinstance(task.phase, s.Failed):
+                text = task_reason(session, task_id) or ""
+                yield _reason("ended", text, task=task_id, command=f"marathonctl retry {session.id} {task_id}")
+        return
+    startable = set(wants(session))
+    for task_id in in_order(session):
+        yield from _of_task(session, task_id, task_id in startable, box, capacity)
+    for task_id in session.plan.order:
+        if isinstance(session.tasks[task_id].phase, s.Pending):
+            yield _reason("dependency", task_reason(session, task_id) or "", task=task_id)
+
+
+def _of_task(session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity) -> Iterator[Reason]:
+    task = session.tasks[task_id]
+    text = task_reason(session, task_id) or ""
+    me = session.id
+    match task.phase:
+        case s.Resting(timer_kind="quota", due=due):
+            yield _reason("quota", text, task=task_id, due=due, command=f"marathonctl resume {me} --now")
+        case s.Resting(due=due):
+            yield _reason("timer", text, task=task_id, due=due, command=f"marathonctl resume {me}")
+        case s.Held() | s.Stuck():
+            yield _reason("question", text, task=task_id, command=f"marathonctl answer {me} yes|no")
+        case s.Dispatched() | s.Running():
+            yield _reason(
+                "running", f"attempt {task.begun} runs", task=task_id, command=f"marathonctl logs -f {me} {task_id}"
+            )
+        case s.Settled() | s.Checking() | s.Failing():
+            yield _reason("running", text, task=task_id)
+        case s.Ready() if session.run is not None:
+            yield _waiting_for_slot(session, task_id, startable, box, capacity)
+
+
+def _waiting_for_slot(session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity) -> Reason:
+    if not startable:
+        text = f"ready; the contract lets {session.plan.contract.limits.parallel} task(s) run at once"
+    elif len(box.slots) >= capacity.slots:
+        text = f"ready; all {capacity.slots} slots of this machine are in use"
+    else:
+        text = f"ready; agent {session.plan.tasks[task_id].agent} is at its limit of attempts at once"
+    return _reason("slot", text, task=task_id)

@@ -1,0 +1,86 @@
+"""The names of states and the sentences that explain them."""
+
+from typing import Final
+
+from marathond.domain import session as s
+from marathond.domain.decide import busy, due_at, resting
+from marathond.domain.instants import format_instant
+
+_TASK_STATES: Final[dict[type, str]] = {
+    s.Pending: "pending",
+    s.Ready: "ready",
+    s.Dispatched: "dispatched",
+    s.Running: "running",
+    s.Settled: "running",
+    s.Checking: "running",
+    s.Failing: "retrying",
+    s.Stuck: "held",
+    s.Held: "held",
+    s.Done: "done",
+    s.Failed: "failed",
+    s.Skipped: "skipped",
+    s.Cancelled: "cancelled",
+}
+
+
+def task_state(phase: s.Phase) -> str:
+    """The state that a user sees for a phase."""
+    if isinstance(phase, s.Resting):
+        return "retrying" if phase.timer_kind == "backoff" else "waiting"
+    return _TASK_STATES[type(phase)]
+
+
+def session_state(session: s.Session) -> str:
+    """The session's state: with parallel arms the first that applies wins."""
+    if session.end is not None:
+        return session.end.state
+    if session.quarantine is not None:
+        return "quarantined"
+    if session.halted:
+        return "halted"
+    if session.run is not None or session.live or session.aborting or session.halt is not None:
+        return "running"
+    if busy(session) or (resting(session) and not session.barred):
+        # a run is about to open, or a timer will open it
+        return "waiting" if due_at(session) is not None and not busy(session) else "running"
+    return "held"
+
+
+def task_reason(session: s.Session, task_id: str) -> str | None:
+    """One sentence on why a task is where it is; None where the state says it all."""
+    task = session.tasks[task_id]
+    match task.phase:
+        case s.Pending():
+            open_needs = [
+                n for n in session.plan.tasks[task_id].needs if not isinstance(session.tasks[n].phase, s.Done)
+            ]
+            return f"needs {', '.join(open_needs)}"
+        case s.Ready(why=why):
+            return None if why == "first" else f"starts again: {why}"
+        case s.Settled():
+            return "its work is being committed"
+        case s.Checking():
+            return "its checks run" if session.plan.tasks[task_id].checks else "its work is being committed"
+        case s.Resting(timer_kind="quota", due=due):
+            return f"a vendor's limit holds until {format_instant(due)}"
+        case s.Resting(timer_kind="api", due=due):
+            return f"the vendor's API is in trouble; next try {format_instant(due)}"
+        case s.Resting(due=due):
+            return f"next try {format_instant(due)}"
+        case s.Failing(reason=reason) | s.Failed(reason=reason):
+            return reason
+        case s.Stuck(about=about):
+            return f"three in a row: {about}"
+        case s.Held(question=question):
+            open_question = session.questions.get(question)
+            return open_question.text if open_question else None
+        case s.Skipped(because=because):
+            return f"needs {because}, which did not get done" if because else "the session was given up"
+        case _:
+            return None
+
+
+def refusal(points: tuple[object, ...]) -> str:
+    """The failed points of a gate in one line."""
+    failed = [p for p in points if getattr(p, "verdict", "") == "fail"]
+    return "; ".join(f"point {getattr(p, 'point', '?')}: {getattr(p, 'detail', '')}" for p in failed)
