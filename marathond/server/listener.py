@@ -15,7 +15,7 @@ from marathond.domain.errors import NOT_PERMITTED, SOCKET_PATH_TOO_LONG, USAGE, 
 from marathond.domain.limits import SOCKET_PATH_BYTES_MAX
 
 _SYSTEMD_FIRST_FD: Final = 3
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
 
 
 class Listener(NamedTuple):
