@@ -75,12 +75,13 @@ def _run(words: list[str]) -> int:
         from marathonctl.commands import version
 
         return version.run(Context(_parse(Parser(prog="marathonctl"), [w for w in before if w != "--version"])))
-    if not rest or {"-h", "--help"} & set(before):
-        sys.stdout.write(_help() if rest or before else "")
-        if not (rest or before):
-            sys.stderr.write(_help())
-            return USAGE.exit
+    if {"-h", "--help"} & set(before):
+        sys.stdout.write(_help())
         return 0
+    if not rest:
+        _parse(Parser(prog="marathonctl"), before)
+        sys.stderr.write(_help())
+        return USAGE.exit
     verb = _verb(rest[0])
     parser = Parser(
         prog=f"marathonctl {rest[0]}",

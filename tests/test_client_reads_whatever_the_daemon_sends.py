@@ -64,9 +64,12 @@ def test_an_error_is_the_registered_kind_with_the_daemons_words(tmp_path: Path) 
     def refuse(_params: dict[str, Any], _connection: Connection) -> None:
         raise MarathonError(NO_SESSION, session="zz", data={"near": ["zx"]})
 
-    with serve(tmp_path, refuse=refuse) as daemon, Client(daemon.path) as client:
-        with pytest.raises(MarathonError) as caught:
-            client.call("refuse")
+    with (
+        serve(tmp_path, refuse=refuse) as daemon,
+        Client(daemon.path) as client,
+        pytest.raises(MarathonError) as caught,
+    ):
+        client.call("refuse")
     assert caught.value.kind is NO_SESSION
     assert caught.value.message == "There is no session zz."
     assert caught.value.data == {"near": ["zx"]}
@@ -83,18 +86,24 @@ def test_an_error_that_this_client_does_not_know_still_has_its_exit_code() -> No
 
 def test_a_daemon_that_hangs_up_is_silent_and_names_the_path(tmp_path: Path) -> None:
     """A connection that ends instead of an answer is `daemon_silent`, exit 69."""
-    with serve(tmp_path, die=lambda p, c: c.hang_up()) as daemon, Client(daemon.path) as client:
-        with pytest.raises(MarathonError) as caught:
-            client.call("die")
+    with (
+        serve(tmp_path, die=lambda p, c: c.hang_up()) as daemon,
+        Client(daemon.path) as client,
+        pytest.raises(MarathonError) as caught,
+    ):
+        client.call("die")
     assert caught.value.kind is DAEMON_SILENT
     assert str(daemon.path) in caught.value.message
 
 
 def test_a_daemon_that_does_not_answer_in_time_is_silent(tmp_path: Path) -> None:
     """No answer within `answer_seconds` is `daemon_silent` too."""
-    with serve(tmp_path, mute=lambda p, c: None) as daemon, Client(daemon.path, answer_seconds=0.05) as client:
-        with pytest.raises(MarathonError) as caught:
-            client.call("mute")
+    with (
+        serve(tmp_path, mute=lambda p, c: None) as daemon,
+        Client(daemon.path, answer_seconds=0.05) as client,
+        pytest.raises(MarathonError) as caught,
+    ):
+        client.call("mute")
     assert caught.value.kind is DAEMON_SILENT
     assert "0.05 s" in caught.value.message
 
@@ -102,9 +111,12 @@ def test_a_daemon_that_does_not_answer_in_time_is_silent(tmp_path: Path) -> None
 @pytest.mark.parametrize("bytes_sent", [b"not json\n", b"[1]\n", b"\xff\n"])
 def test_nonsense_from_the_daemon_is_an_error_and_no_traceback(tmp_path: Path, bytes_sent: bytes) -> None:
     """Bytes that are no JSON-RPC message are `daemon_silent`, whatever they are."""
-    with serve(tmp_path, babble=lambda p, c: c.send_bytes(bytes_sent)) as daemon, Client(daemon.path) as client:
-        with pytest.raises(MarathonError) as caught:
-            client.call("babble")
+    with (
+        serve(tmp_path, babble=lambda p, c: c.send_bytes(bytes_sent)) as daemon,
+        Client(daemon.path) as client,
+        pytest.raises(MarathonError) as caught,
+    ):
+        client.call("babble")
     assert caught.value.kind is DAEMON_SILENT
 
 

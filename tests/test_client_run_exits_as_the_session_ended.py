@@ -45,7 +45,14 @@ ENDS = [
 
 @pytest.mark.parametrize(("state", "kind", "body", "code"), ENDS)
 def test_the_state_in_which_nothing_goes_on_is_the_exit_code(
-    tmp_path: Path, plan: str, played: Played, daemon: ScriptedDaemon, state: str, kind: str, body: dict[str, object], code: int
+    tmp_path: Path,
+    plan: str,
+    played: Played,
+    daemon: ScriptedDaemon,
+    state: str,
+    kind: str,
+    body: dict[str, object],
+    code: int,
 ) -> None:
     """Each ending has its documented exit code, and the events up to it have been printed."""
     with ctl_running(tmp_path, "run", plan) as process:
@@ -208,7 +215,17 @@ def test_a_start_passes_on_everything_it_was_told(tmp_path: Path, plan: str, dae
 def test_a_prompt_is_a_contract_of_one_task(tmp_path: Path, played: Played, daemon: ScriptedDaemon) -> None:
     """`run --prompt` needs no file: prompt, checks and agent become a task, and braces in the prompt mean themselves."""
     played.state = status("done")
-    words = ["run", "--prompt", "Fix {{ it }} now\nplease", "--check", "true", "--check", "pytest -q", "--agent", "codex"]
+    words = [
+        "run",
+        "--prompt",
+        "Fix {{ it }} now\nplease",
+        "--check",
+        "true",
+        "--check",
+        "pytest -q",
+        "--agent",
+        "codex",
+    ]
     assert ctl(tmp_path, *words).returncode == 0
     (params,) = daemon.called("session/start")
     assert params["root"] == str(tmp_path)
@@ -232,7 +249,11 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("kind", "fields", "code"), REFUSALS)
 def test_a_refused_resume_exits_with_its_code_and_shows_the_gate(
-    tmp_path: Path, daemon: ScriptedDaemon, kind, fields, code  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    daemon: ScriptedDaemon,
+    kind,
+    fields,
+    code,  # type: ignore[no-untyped-def]
 ) -> None:
     """A refusal's exit code is the error's; as JSON the gate's points stand beside `error`."""
     points = [{"point": n, "verdict": "fail" if n == 3 else "pass", "detail": ""} for n in range(1, 7)]

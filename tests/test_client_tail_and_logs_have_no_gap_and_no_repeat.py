@@ -18,7 +18,10 @@ def test_tail_prints_every_entry_once_across_a_restart_and_ends_with_the_session
     played = Played()
     played.commit("task.done", task="a")
     path = socket_in(tmp_path)
-    with ScriptedDaemon(path, played.handlers()) as first, ctl_running(tmp_path, "tail", SESSION[:4], "--json") as process:
+    with (
+        ScriptedDaemon(path, played.handlers()) as first,
+        ctl_running(tmp_path, "tail", SESSION[:4], "--json") as process,
+    ):
         until(lambda: played.followers)
         played.commit("task.done", task="b")
         until(lambda: len(first.called("session/status")) >= 3)

@@ -113,6 +113,11 @@ def _check(body: Body) -> str:
     return f"{body['task']}: check {body['index'] + 1} {'passed' if body['ok'] else 'failed'}{_more(body['detail'])}"
 
 
+def _noted(body: Body) -> str:
+    says = {"progress": "says", "attachment": "attached a file", "refused": "was refused"}
+    return f"{_attempt(body)} {says.get(body['what'], body['what'])}{_more(body['text'])}"
+
+
 def _timer(body: Body) -> str:
     return f"{body['task']} {_WAITS.get(body['timer_kind'], 'waits')} until {instant_due(body['due'])}"
 
@@ -149,6 +154,7 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "attempt.adopted": lambda b: f"{_attempt(b)} was found alive and is followed by run {b['run']}",
     "attempt.finished": _finished,
     "attempt.lost": lambda b: f"{_attempt(b)} was lost: {b['why']}",
+    "attempt.noted": _noted,
     "candidate.made": _candidate,
     "candidate.conflicted": _conflicted,
     "candidate.refused": lambda b: f"{_attempt(b)} left something that may not be committed: {b['reason']}",

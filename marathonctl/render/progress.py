@@ -114,6 +114,7 @@ def _footer(status: dict[str, Any], style: Style, columns: int, note: str) -> Li
         parts.append(f"worked {duration(status['wall_used_ms'])}")
     if status.get("due_at") and status["state"] == "waiting":
         parts.append(f"goes on {due(status['due_at'])}")
-    parts.append(note or "Ctrl-C halts")
+    if note or status["state"] in ("running", "waiting"):
+        parts.append(note or "Ctrl-C halts")
     plain = fit("  " + style.dot().join(parts), columns)
     return plain, style.paint(plain, "dim")
