@@ -27,6 +27,7 @@ from marathond.attempt.records import (
     VOID_FILE,
     Exit,
     Started,
+    is_used,
     read_exit,
     read_start,
     write_durably,
@@ -37,6 +38,7 @@ from marathond.domain.limits import START_TIMEOUT_SECONDS
 INPUT_FILE: Final = "input"
 
 _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor") / "__main__.py")
+_USED: Final = "another supervisor works, or has worked, in this folder"
 _STOP_MARGIN_SECONDS: Final = 1.5
 _SWEEP_SECONDS_MAX: Final = 5.0
 _PACE_SECONDS: Final = 0.01
@@ -183,6 +185,8 @@ def sweep(marker: str, cgroup: str | None = None) -> int:
 
 
 def _prepare(directory: Path, job: Job, stdin: bytes | None) -> None:
+    if is_used(directory):
+        raise LaunchFailed(_USED)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if stdin is not None:
         write_durably(directory / INPUT_FILE, stdin)
@@ -247,8 +251,8 @@ def _reap_when_over(pid: int) -> None:
 
 
 def _why_not_started(directory: Path) -> str:
-    if read_start(directory) is not None or (directory / VOID_FILE).exists():
-        return "another supervisor works, or has worked, in this folder"
+    if is_used(directory):
+        return _USED
     try:
         log = (directory / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:

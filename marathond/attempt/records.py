@@ -63,8 +63,10 @@ class Exit(NamedTuple):
 
 def write_durably(path: Path, content: bytes) -> None:
     """Replaces a file (0600) so that a crash leaves the old one or the new one. Raises OSError."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh = path.with_name(
+        f"{path.name}.{os.urandom(6).hex()}.new"
+    )  # its own name: two may write the same file at once
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         _write_all(descriptor, content)
         os.fsync(descriptor)
@@ -81,6 +83,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a supervisor has started in a folder, or must not any more."""
+    return any((folder / name).exists() for name in (START_FILE, EXIT_FILE, VOID_FILE))
 
 
 def write_start(folder: Path, started: Started) -> None:

@@ -13,7 +13,7 @@ class BoundedFile:
     """A file of at most `bytes_max` and a line: the first half as it comes, the last half from a ring beside it.
 
     While the job runs the file holds the beginning only; `finish` joins the end to it, with a line between that says how much is
-    missing. So a job that prints without end fills neither memory nor disk, and both parts begin and end with whole lines
+    missing (for that moment the disk holds half as much again). So a job that prints without end fills neither memory nor disk, and both parts begin and end with whole lines
     where there are any.
     """
 

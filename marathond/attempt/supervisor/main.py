@@ -15,16 +15,7 @@ from typing import Final
 
 from marathond.attempt import processes
 from marathond.attempt.job import Confidential, Job, read_job
-from marathond.attempt.records import (
-    EXIT_FILE,
-    LOCK_FILE,
-    LOG_FILE,
-    START_FILE,
-    VOID_FILE,
-    ExitSlot,
-    Started,
-    write_start,
-)
+from marathond.attempt.records import LOCK_FILE, LOG_FILE, ExitSlot, Started, is_used, write_start
 from marathond.attempt.supervisor import kernel
 from marathond.attempt.supervisor.cgroup import Cgroup
 from marathond.attempt.supervisor.signals import Signals
@@ -44,6 +35,7 @@ def main(folder: str, confidential_fd: int, ready_fd: int) -> int:
     directory = Path(folder)
     tree: Tree | None = None
     try:
+        _close_all_but(confidential_fd, ready_fd)
         signals = Signals()
         kernel.adopt_orphans()
         if not _take(directory):
@@ -70,11 +62,22 @@ def main(folder: str, confidential_fd: int, ready_fd: int) -> int:
     return DONE
 
 
+def _close_all_but(*wanted: int) -> None:
+    """Closes what the daemon itself was started with by mistake: it would live on in us and in the agent."""
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        descriptor = int(entry.name)
+        if descriptor > 2 and descriptor not in wanted:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass  # the descriptor that listed them
+
+
 def _take(directory: Path) -> bool:
     """Takes the folder's lock for good. Somebody who looks into the folder holds it for a moment, hence the second tries."""
     lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     give_up = time.monotonic() + _LOCK_SECONDS_MAX
-    while not _is_used(directory):
+    while not is_used(directory):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -82,12 +85,8 @@ def _take(directory: Path) -> bool:
                 return False
             time.sleep(0.005)
         else:
-            return not _is_used(directory)
+            return not is_used(directory)
     return False
-
-
-def _is_used(directory: Path) -> bool:
-    return any((directory / name).exists() for name in (START_FILE, EXIT_FILE, VOID_FILE))
 
 
 def _started(job: Job, cgroup: Cgroup | None) -> Started:
