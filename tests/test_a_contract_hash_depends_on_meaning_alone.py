@@ -139,6 +139,7 @@ def test_defaults_are_filled_in(repo: Path) -> None:
     assert (implement.agent, implement.model, implement.env) == ("codex", None, ("HOME_PAGE",))
     assert (lint.agent, lint.run, lint.prompt, lint.needs) == ("command", "ruff check .", None, ("implement", "plan"))
     assert contract.delivery.branch == "marathon/add-json-export"
+    assert contract.limits.parallel == 3
     bare = plan_object({"task": [{"id": "a", "prompt": "x"}]}, repo)
     text = json.loads(bare.frozen.text)
     assert text == {
@@ -166,3 +167,10 @@ def test_defaults_are_filled_in(repo: Path) -> None:
     }
     assert bare.repo == repo.resolve()
     assert len(bare.base) == 40
+
+
+def test_a_model_belongs_to_its_agent(repo: Path) -> None:
+    """The default model is for the default agent; a task with another agent, or with none, does not get it."""
+    tasks = [{"id": "a", "prompt": "x"}, {"id": "b", "prompt": "x", "agent": "codex"}, {"id": "c", "run": "x"}]
+    contract = plan_object({"defaults": {"model": "opus"}, "task": tasks}, repo).frozen.contract
+    assert [task.model for task in contract.tasks] == ["opus", None, None]

@@ -173,14 +173,18 @@ def _contract(draft: Draft, name: str, branch: str) -> Contract:
 
 def _task(task: TaskDraft, defaults: DefaultsDraft) -> Task:
     by_agent = task.run is None
+    default_agent = defaults.agent or AGENT_DEFAULT
+    agent = task.agent or default_agent
+    # one agent's model means nothing to another
+    default_model = defaults.model if agent == default_agent else None
     env = task.env if task.env is not None else defaults.env
     return Task(
         id=cast("str", task.id),
         needs=task.needs or (),
         prompt=task.prompt,
         run=task.run,
-        agent=task.agent or defaults.agent or AGENT_DEFAULT if by_agent else COMMAND_AGENT,
-        model=task.model or defaults.model if by_agent else None,
+        agent=agent if by_agent else COMMAND_AGENT,
+        model=task.model or default_model if by_agent else None,
         attempts=task.attempts or defaults.attempts or ATTEMPTS_DEFAULT,
         timeout_ms=task.timeout_ms or defaults.timeout_ms or TIMEOUT_DEFAULT_MS,
         idle_ms=task.idle_ms or defaults.idle_ms or IDLE_DEFAULT_MS,
