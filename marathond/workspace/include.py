@@ -5,6 +5,7 @@ Only regular files inside the checkout count: no symbolic links, nothing reached
 inside another repository. Copies belong to no candidate, ignored or not.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -22,10 +23,12 @@ INCLUDE_FILE: Final = ".worktreeinclude"
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_MEANT: Final = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EEXIST, errno.ENOENT)
+"""A link (on the way or at the end), a special file, a name the workspace has already, a file that is gone by now."""
 
 
 class IncludeError(Exception):
-    """What `.worktreeinclude` names is too much to copy; the text says what and how much is allowed."""
+    """What `.worktreeinclude` names cannot be copied or is too much; the text says what and how much is allowed."""
 
 
 async def include_files(repository: Repository, workspace: Path) -> list[bytes]:
@@ -49,8 +52,10 @@ def _copy_all(source: Path, target: Path, paths: list[bytes]) -> list[bytes]:
     for path in paths:
         try:
             size = _copy(source, target, path, left)
-        except OSError:
-            continue  # a link on the way, a special file, or a name that the workspace has already
+        except OSError as error:
+            if error.errno in _NOT_MEANT:
+                continue
+            raise IncludeError(f"{os.fsdecode(path)!r} of {INCLUDE_FILE}: {error.strerror}") from error
         if size > left:
             raise IncludeError(f"{INCLUDE_FILE} names more than {INCLUDE_BYTES_MAX} bytes")
         left -= size
@@ -66,7 +71,7 @@ def _copy(source: Path, target: Path, path: bytes, left: int) -> int:
     with os.fdopen(fd, "rb") as file:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError("not a regular file")
+            raise OSError(errno.ENXIO, "not a regular file")
         if found.st_size > left:
             return found.st_size
         with _beneath(target, folders, make=True) as folder:

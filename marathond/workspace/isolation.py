@@ -30,10 +30,15 @@ class Kept(NamedTuple):
     reason: str
 
 
+class WorkspaceMissing(Exception):  # noqa: N818 - it says what is the case
+    """The workspace is not where it should be: removed, never made, or replaced by something else."""
+
+
 class Workspace(Protocol):
     """The folder a task's attempts work in. Its methods are called by one caller at a time, with no attempt alive.
 
-    Commits are full ids; `at` is an instant in microseconds. All raise GitError when git fails.
+    Commits are full ids; `at` is an instant in microseconds. All raise GitError when git fails,
+    and all but `ensure` WorkspaceMissing when there is none.
     """
 
     @property

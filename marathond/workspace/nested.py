@@ -18,8 +18,12 @@ AddAll = Callable[[Git, Sequence[bytes]], Awaitable[None]]
 
 async def find_nested(git: Git) -> list[bytes]:
     """Folders, relative to the files of `git`, that are repositories of their own and not in its index. One process."""
-    listed = await git.run("ls-files", "-z", "--others", "--exclude-standard")
-    return [item.removesuffix(b"/") for item in listed.items if item.endswith(b"/")]
+    return [path.removesuffix(b"/") for path in await find_new(git) if path.endswith(b"/")]
+
+
+async def find_new(git: Git) -> list[bytes]:
+    """What is neither in `git`'s index nor ignored: files, and with a final `/` nested repositories. One process."""
+    return (await git.run("ls-files", "-z", "--others", "--exclude-standard")).items
 
 
 async def add_nested(git: Git, private: Path, add_all: AddAll, exclude: Sequence[bytes], depth: int = 0) -> None:

@@ -20,7 +20,7 @@ import msgspec
 from marathond.store.files import write_durably
 from marathond.workspace.changes import GITLINK, Change, parse_changes
 from marathond.workspace.git import Git, GitError
-from marathond.workspace.nested import add_nested, find_nested
+from marathond.workspace.nested import add_nested, find_nested, find_new
 
 _OPERATIONS: Final = ("MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_START")
 _OPERATION_FOLDERS: Final = ("rebase-merge", "rebase-apply", "sequencer")
@@ -163,11 +163,15 @@ class WorkingTree:
         return nested
 
     async def _clean(self, commit: str) -> list[bytes]:
-        kept = [part for path in self.included() for part in ("-e", "/" + _escape_pattern(os.fsdecode(path)))]
+        """Removes what is new and not ignored; the nested repositories that are left. One process, two when needed."""
         git = self.git.with_index(self.private / f"index-{commit}")
-        said = await git.run("clean", "-f", "-d", *kept)
-        # Only whether there is any can be read from it: it quotes names for people.
-        return await find_nested(git) if b"Skipping repository " in said.stdout else []
+        included = self.included()
+        new = set(await find_new(git)) - set(included)
+        nested = sorted(path.removesuffix(b"/") for path in new if path.endswith(b"/"))
+        if len(new) > len(nested):
+            kept = [part for path in included for part in ("-e", "/" + _escape_pattern(os.fsdecode(path)))]
+            await git.run("clean", "-f", "-d", "-q", *kept)
+        return nested
 
     def _copy_of_index(self, commit: str) -> Path:
         """A fresh index to work on, as near to `commit` as there is one."""
@@ -192,7 +196,8 @@ class WorkingTree:
         """Whoever works here next sees an index that fits HEAD. A lock left there is of a process that is gone."""
         (self.git_dir / "index.lock").unlink(missing_ok=True)
         copy_index(self.private / f"index-{commit}", self.git_dir / "index")
-        self.remember(commit)
+        if self.placed() is not None:  # only its maker says that a workspace is complete
+            self.remember(commit)
 
     def _drop_operations(self) -> None:
         """Ends a merge, rebase or the like that was left half-way: HEAD moves on without it. Its commits stay where they are."""

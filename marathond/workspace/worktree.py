@@ -9,8 +9,9 @@ import anyio.to_thread
 
 from marathond.places import Places
 from marathond.store.files import make_folder, write_durably
-from marathond.workspace.include import include_files
-from marathond.workspace.isolation import Created, Existing, Kept, Removed
+from marathond.workspace.git import GitError
+from marathond.workspace.include import IncludeError, include_files
+from marathond.workspace.isolation import Created, Existing, Kept, Removed, WorkspaceMissing
 from marathond.workspace.nested import find_nested, unsaved_submodules, update_submodules
 from marathond.workspace.repository import Repository
 from marathond.workspace.rescue import rescue, take
@@ -31,10 +32,10 @@ class Worktree:
 
     @property
     def tree(self) -> WorkingTree:
-        """The files. Raises FileNotFoundError when git does not know the worktree (any more)."""
+        """The files. Raises WorkspaceMissing; `ensure` makes the worktree again, and sets aside what took its place."""
         admin = self._admin()
-        if admin is None:
-            raise FileNotFoundError(f"git does not know the worktree {self.path}")
+        if admin is None or not self._is_folder():
+            raise WorkspaceMissing(f"{self.path} is not a worktree that git knows")
         return WorkingTree(self.path, admin, admin / "marathon", owns_head=True)
 
     async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
@@ -47,7 +48,7 @@ class Worktree:
         Raises GitError, IncludeError.
         """
         if await anyio.to_thread.run_sync(self._is_complete):
-            await anyio.to_thread.run_sync(self._mend_link)
+            await anyio.to_thread.run_sync(self._mend_link, self.tree.git_dir)
             return Existing()
         async with self.repository.lock():
             quarantined = await anyio.to_thread.run_sync(self._clear_way)
@@ -65,13 +66,17 @@ class Worktree:
                 str(self.path),
                 commit,
             )
-        await self._fill(commit)
+        try:
+            await self._fill(commit)
+        except (GitError, IncludeError):
+            await self._unregister()  # nobody has worked in it yet
+            raise
         return Created(quarantined)
 
     async def checkout(self, commit: str, at: int) -> None:
         """Three processes, four when the tree has submodules."""
-        await anyio.to_thread.run_sync(self._mend_link)
         tree = self.tree
+        await anyio.to_thread.run_sync(self._mend_link, tree.git_dir)
         for nested in await tree.put(commit):  # left there, they would get into the next candidate
             await anyio.to_thread.run_sync(set_aside, self.path / os.fsdecode(nested), self.path)
         await self._submodules(tree)
@@ -89,8 +94,8 @@ class Worktree:
     async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
         """Ignored files, being build products and copies, go with the worktree. Ten processes at most."""
         admin = self._admin()
-        if admin is None or not self.path.is_dir():
-            return Removed() if not self.path.exists() else Kept("git does not know it as a worktree")
+        if admin is None or not self._is_folder():
+            return Removed() if self._is_absent() else Kept("git does not know it as a worktree")
         tree = self.tree
         if (self.path / ".gitmodules").exists() and (unsaved := await unsaved_submodules(tree.discovered)):
             return Kept("; ".join(unsaved))
@@ -101,12 +106,16 @@ class Worktree:
             if rescue_ref is None:
                 return Kept("it holds work that is saved nowhere else")
             rescued = await self.rescue(rescue_ref, at)
-        async with self.repository.lock():
-            await self.repository.git.run("worktree", "remove", "--force", "--force", "--", str(self.path))
+        await self._unregister()
         return Removed(rescued)
 
     def release(self) -> None:
         """A worktree is nobody else's: there is nothing to give back."""
+
+    async def _unregister(self) -> None:
+        """Twice `--force`: it is locked, and it may hold ignored files."""
+        async with self.repository.lock():
+            await self.repository.git.run("worktree", "remove", "--force", "--force", "--", str(self.path))
 
     # --- making -----------------------------------------------------------------------------------------
     async def _fill(self, commit: str) -> None:
@@ -126,28 +135,33 @@ class Worktree:
     def _clear_way(self) -> Path | None:
         """Renames what is at `path` unless it is nothing or an empty folder; the new name."""
         make_folder(self.path.parent)
-        if not os.path.lexists(self.path):
+        if self._is_absent():
             return None
-        if self.path.is_dir() and not self.path.is_symlink() and not any(self.path.iterdir()):
+        if self._is_folder() and not any(self.path.iterdir()):
             return None
         return set_aside(self.path, self.path)
 
     # --- looking ----------------------------------------------------------------------------------------
     def _is_complete(self) -> bool:
         admin = self._admin()
-        real = self.path.is_dir() and not self.path.is_symlink()
-        return real and admin is not None and (admin / "marathon" / "placed.json").exists()
+        return self._is_folder() and admin is not None and (admin / "marathon" / "placed.json").exists()
+
+    def _is_folder(self) -> bool:
+        """A link in its place could lead to the user's own checkout."""
+        return self.path.is_dir() and not self.path.is_symlink()
+
+    def _is_absent(self) -> bool:
+        return not os.path.lexists(self.path)
 
     def _admin(self) -> Path | None:
         """The folder in which git keeps this worktree (gitrepository-layout(5), `worktrees/<id>/gitdir`)."""
         mine = str(self.path / ".git")
         return next((folder for folder, link in _links(self.repository.common_dir) if link == mine), None)
 
-    def _mend_link(self) -> None:
+    def _mend_link(self, admin: Path) -> None:
         """Agents and checks find the repository by `.git`; without it git would look in the folders above."""
-        admin = self._admin()
         link = self.path / ".git"
-        if admin is None or (not link.is_symlink() and link.is_file() and link.read_bytes() == _pointer(admin)):
+        if not link.is_symlink() and link.is_file() and link.read_bytes() == _pointer(admin):
             return
         if os.path.lexists(link):
             set_aside(link, self.path)
