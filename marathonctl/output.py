@@ -71,8 +71,7 @@ class OutputReader:
 
     def _await_first(self, client: Client) -> None:
         """Waits until the task has an attempt. Raises `no_output` when the session ends without one."""
-        now = client.call("daemon/info")["ledger"]["seq"]
-        stream = EntryStream(client, now, {"session": self._task["session"]})
+        stream: EntryStream | None = None
         while True:
             try:
                 self._attempt = int(client.call("attempt/output", **self._task)["attempt"])
@@ -81,7 +80,11 @@ class OutputReader:
                     raise
             else:
                 return
-            stream.next()
+            if stream is None:  # and look once more: the attempt may have begun before we listened
+                now = client.call("daemon/info")["ledger"]["seq"]
+                stream = EntryStream(client, now, {"session": self._task["session"]})
+            else:
+                stream.next()
 
     def _may_come(self, client: Client) -> bool:
         status = client.call("session/status", session=self._task["session"])

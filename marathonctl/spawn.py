@@ -107,7 +107,7 @@ def _last_line(log: int, began: int) -> str:
     start = max(began, size - _LOG_TAIL_BYTES)
     text = os.pread(log, size - start, start).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return lines[-1].removeprefix("marathond: ") if lines else ""
 
 
 def _absolute(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
