@@ -6,7 +6,7 @@ The rules are those of git-check-ref-format(1), https://git-scm.com/docs/git-che
 import re
 import unicodedata
 
-BRANCH_BYTES_MAX = 200
+from marathond.domain.limits import BRANCH_BYTES_MAX
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")

@@ -12,22 +12,22 @@ import msgspec
 
 from marathond.domain.limits import (
     ATTEMPTS_MAX,
+    BRANCH_BYTES_MAX,
     CHECKS_MAX,
+    ENV_NAMES_MAX,
     NAME_CHARS_MAX,
     PARALLEL_MAX,
     PROMPT_BYTES_MAX,
+    SETUP_LINES_MAX,
     TASKS_MAX,
+    VARIABLES_MAX,
 )
 from marathond.planning import values
 from marathond.planning.paths import repository_path
 from marathond.planning.problems import KeyPath, Problems
 from marathond.planning.templates import is_variable
 
-_TASK_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NOT_BUILT = frozenset({"sandbox", "microvm"})
-
-SETUP_MAX: Final = 100
-NAMES_MAX: Final = 1_000
 
 
 class Key(NamedTuple):
@@ -174,22 +174,6 @@ def tables(element: values.Reader[T], name: str, count_max: int) -> values.Reade
     return read
 
 
-def task_id(problems: Problems, path: KeyPath, value: object) -> str | None:
-    """An id such as `add-export_2`."""
-    if not isinstance(value, str):
-        problems.add(path, f"must be the id of a task, not {values.describe(value)}")
-    elif not _TASK_ID.fullmatch(value):
-        meant = re.sub(r"[^a-z0-9_-]+", "-", value.lower()).strip("-_")[:64]
-        problems.add(
-            path,
-            "is not an id: 1 to 64 of a–z, 0–9, - and _, beginning with a letter or digit",
-            meant if _TASK_ID.fullmatch(meant) else None,
-        )
-    else:
-        return value
-    return None
-
-
 def _isolation(problems: Problems, path: KeyPath, value: object) -> str | None:
     if isinstance(value, str) and value in _NOT_BUILT:
         problems.add(path, f"isolation {value} is not built yet", "worktree")
@@ -213,8 +197,8 @@ def _variables(problems: Problems, path: KeyPath, value: object) -> dict[str, st
     if not isinstance(value, dict):
         problems.add(path, f"must be a table, not {values.describe(value)}")
         return None
-    if len(value) > NAMES_MAX:
-        problems.add(path, f"has {len(value):,} names; {NAMES_MAX:,} are allowed")
+    if len(value) > VARIABLES_MAX:
+        problems.add(path, f"has {len(value):,} names; {VARIABLES_MAX:,} are allowed")
         return None
     found: dict[str, str] = {}
     for name, each in value.items():
@@ -243,13 +227,13 @@ _SHELL: Final = values.text()
 _AGENT: Final = values.line(chars_max=NAME_CHARS_MAX)
 _MODEL: Final = values.argument("the name of a model")
 _ATTEMPTS: Final = values.integer(1, ATTEMPTS_MAX)
-_ENV: Final = values.array(values.environment_name, count_max=NAMES_MAX, repeats=False)
+_ENV: Final = values.array(values.environment_name, count_max=ENV_NAMES_MAX, repeats=False)
 
 WORKSPACE_KEYS: Final[Keys] = {
     "repo": Key(values.line(chars_max=4096)),
     "base": Key(values.argument("a revision")),
     "isolation": Key(_isolation),
-    "setup": Key(values.array(_SHELL, count_max=SETUP_MAX)),
+    "setup": Key(values.array(_SHELL, count_max=SETUP_LINES_MAX)),
 }
 LIMITS_KEYS: Final[Keys] = {
     "parallel": Key(values.integer(1, PARALLEL_MAX)),
@@ -273,8 +257,8 @@ CHECK_KEYS: Final[Keys] = {
     "changed": Key(values.boolean),
 }
 TASK_KEYS: Final[Keys] = {
-    "id": Key(task_id),
-    "needs": Key(values.array(task_id, count_max=TASKS_MAX, repeats=False)),
+    "id": Key(values.task_id),
+    "needs": Key(values.array(values.task_id, count_max=TASKS_MAX, repeats=False)),
     "prompt": Key(values.text(chars_max=PROMPT_BYTES_MAX)),
     "prompt_file": Key(repository_path),
     "run": Key(_SHELL),
@@ -287,7 +271,7 @@ TASK_KEYS: Final[Keys] = {
     "env": Key(_ENV),
     "check": Key(tables(table(CheckDraft, CHECK_KEYS), "task.check", CHECKS_MAX), "checks"),
 }
-DELIVERY_KEYS: Final[Keys] = {"branch": Key(values.line(chars_max=200))}
+DELIVERY_KEYS: Final[Keys] = {"branch": Key(values.line(chars_max=BRANCH_BYTES_MAX))}
 
 _read_task: Final = table(TaskDraft, TASK_KEYS)
 

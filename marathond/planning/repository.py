@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-_GIT_SECONDS_MAX = 30.0
+from marathond.domain.limits import PLANNING_GIT_SECONDS_MAX
 
 
 class RepositoryError(ValueError):
@@ -69,10 +69,10 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=_GIT_SECONDS_MAX,
+            timeout=PLANNING_GIT_SECONDS_MAX,
             check=False,
         )
     except FileNotFoundError:
         raise RepositoryError("git is not installed, or not on the PATH") from None
     except subprocess.TimeoutExpired:
-        raise RepositoryError(f"git did not answer within {_GIT_SECONDS_MAX:.0f} s") from None
+        raise RepositoryError(f"git did not answer within {PLANNING_GIT_SECONDS_MAX:.0f} s") from None

@@ -16,6 +16,7 @@ T = TypeVar("T")
 Reader = Callable[[Problems, KeyPath, object], T | None]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TASK_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -177,6 +178,22 @@ def instant(problems: Problems, path: KeyPath, value: object) -> int | None:
         problems.add(path, "must be between the years 1970 and 2255")
         return None
     return found
+
+
+def task_id(problems: Problems, path: KeyPath, value: object) -> str | None:
+    """An id such as `add-export_2`."""
+    if not isinstance(value, str):
+        problems.add(path, f"must be the id of a task, not {describe(value)}")
+    elif not _TASK_ID.fullmatch(value):
+        meant = re.sub(r"[^a-z0-9_-]+", "-", value.lower()).strip("-_")[:64]
+        problems.add(
+            path,
+            "is not an id: 1 to 64 of a–z, 0–9, - and _, beginning with a letter or digit",
+            meant if _TASK_ID.fullmatch(meant) else None,
+        )
+    else:
+        return value
+    return None
 
 
 def environment_name(problems: Problems, path: KeyPath, value: object) -> str | None:
