@@ -1,17 +1,19 @@
 """Points in time and lengths of time, as integers.
 
 An instant is microseconds since the Unix epoch (UTC); a duration is milliseconds. Text forms: an instant is
-`2026-11-25T15:54:13.123456Z`, always with six digits; a duration is `90s`, `40m`, `1h30m`, `500ms`, `2d`.
+`2026-11-25T15:54:13.123456Z`, always with six digits; a duration is `90s`, `40m`, `1h30m`, `0.5s`, `2d`.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from marathond.domain.limits import DURATION_MAX_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?")
+_NUMBER = r"(\d{1,9}(?:\.\d{1,3})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?")
 
 
 def format_instant(us: int) -> str:
@@ -32,9 +34,8 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if not text.strip() or match is None:
         raise ValueError(f"{text!r} is not a duration; write one like 90s, 40m, 1h30m or 2d")
-    total = sum(
-        int(n) * unit for n, unit in zip(match.groups(), (86_400_000, 3_600_000, 60_000, 1000, 1), strict=True) if n
-    )
+    units = _UNITS_MS["d"], _UNITS_MS["h"], _UNITS_MS["m"], _UNITS_MS["s"], _UNITS_MS["ms"]
+    total = int(sum(Decimal(n) * unit for n, unit in zip(match.groups(), units, strict=True) if n))
     if not 0 < total <= DURATION_MAX_MS:
         raise ValueError(f"{text!r} is out of range; a duration is more than 0 and at most 366d")
     return total
