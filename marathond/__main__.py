@@ -9,7 +9,7 @@ from pathlib import Path
 from marathond import __version__
 from marathond.app import Build, Setting, accept_head, build_services, run
 from marathond.config import load_config, load_environment
-from marathond.domain.errors import INTERNAL, MarathonError
+from marathond.domain.errors import INTERNAL, NOT_PERMITTED, MarathonError
 from marathond.logs import log_to
 from marathond.places import Places, find_places
 from marathond.server.dispatch import incident
@@ -63,7 +63,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _prepare(places: Places, *, foreground: bool) -> Setting:
     """Makes the state folder, logs from here on, and reads the configuration."""
-    places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        reason = f"The state folder {places.state} cannot be made ({exc.strerror})"
+        raise MarathonError(NOT_PERMITTED, reason=reason, hint="Set MARATHON_STATE_DIR to a folder of yours.") from None
     log_to(None if foreground else places.log, "info")
     config = load_config(places.config)
     log_to(None if foreground else places.log, config.log_level)

@@ -52,7 +52,7 @@ def load_config(folder: Path) -> Config:
     if text is None:
         return Config()
     try:
-        values = tomllib.loads(text)
+        values = tomllib.loads(text + "\n")  # so that a mistake at the very end has a line too
     except tomllib.TOMLDecodeError as exc:
         raise _invalid(path, str(exc)) from None
     try:

@@ -61,7 +61,9 @@ async def test_a_named_attempt_ends_with_itself(services, tmp_path: Path) -> Non
     services.end_attempt()
     async with serving(services, tmp_path / "s"):
         client = await connect(tmp_path / "s")
-        page = (await client.call("attempt/output", session="demo", task="a", attempt=1, after=4, follow=True))["result"]
+        page = (await client.call("attempt/output", session="demo", task="a", attempt=1, after=4, follow=True))[
+            "result"
+        ]
         assert page["text"] == "456789abcd"
         assert await follow(client) == [(1, 14, "ef")]
         page = (await client.call("attempt/output", session="demo", task="a", after=4))["result"]

@@ -40,7 +40,9 @@ async def collect(client: Client, subscription: int, count: int) -> list[int]:
     stream=st.none() | st.sampled_from(STREAMS),
     seed=st.integers(0, 2**32),
 )
-async def test_every_entry_above_the_cursor_comes_once_and_in_order(tmp_path: Path, before, after, stream, seed) -> None:
+async def test_every_entry_above_the_cursor_comes_once_and_in_order(
+    tmp_path: Path, before, after, stream, seed
+) -> None:
     """Whatever is committed before, during and after the replay arrives exactly once, in order, and nothing else does."""
     rng = random.Random(seed)
     services = MemoryServices()
@@ -111,7 +113,7 @@ async def test_an_entry_is_encoded_once_for_all_subscribers(tmp_path: Path) -> N
     async with serving(services, tmp_path / "s") as server:
         clients = [await connect(tmp_path / "s", headers=bool(n % 2)) for n in range(10)]
         numbers = [(await client.call("ledger/subscribe"))["result"]["subscription"] for client in clients]
-        services.commit("system", "a", "b", "é\n\u2028\"")
+        services.commit("system", "a", "b", 'é\n\u2028"')
         for client, number in zip(clients, numbers, strict=True):
             assert await collect(client, number, 3) == [1, 2, 3]
         assert server.texts.encoded == 3

@@ -66,7 +66,11 @@ async def test_named_parameters_and_notifications(client, services) -> None:
     [
         (b'{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', -32700, None),
         (b'{"jsonrpc": "2.0", "method": 1, "params": "bar"}', -32600, None),
-        (b'[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method"]', -32700, None),
+        (
+            b'[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method"]',
+            -32700,
+            None,
+        ),
         (b"[]", -32600, None),
         (b"1", -32600, None),
         (b"null", -32600, None),
@@ -134,7 +138,13 @@ async def test_errors_carry_slug_hint_exit_and_extra_data(client) -> None:
     assert "did you mean `drain`?" in unknown["message"]
     typed = (await client.call("ledger/read", after="x"))["error"]
     assert "$.after" in typed["message"]
-    for params in ({}, {"path": "/a", "contract": {}}, {"path": "relative"}, {"path": "/a", "root": "/"}, {"path": "/\0"}):
+    for params in (
+        {},
+        {"path": "/a", "contract": {}},
+        {"path": "relative"},
+        {"path": "/a", "root": "/"},
+        {"path": "/\0"},
+    ):
         assert (await client.call("session/start", **params))["error"]["code"] == -32602
 
 
@@ -229,7 +239,9 @@ async def test_half_closed_clients_get_their_answers(client, services) -> None:
         await client.read()
 
 
-@pytest.mark.parametrize("start", [b'{"jsonrpc":', b"Content-Length: 9\r\n", b"Content-Length: 9\r\n\r\n{", b"x" * 1_100_000])
+@pytest.mark.parametrize(
+    "start", [b'{"jsonrpc":', b"Content-Length: 9\r\n", b"Content-Length: 9\r\n\r\n{", b"x" * 1_100_000]
+)
 async def test_half_a_frame_is_cut_after_its_time(client, tmp_path, start) -> None:
     """Whoever begins a message and does not finish it is told and cut off, however slowly bytes drip in; others live on."""
     slow = await connect(tmp_path / "s")

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping
+from errno import EEXIST, ELOOP, ENOTDIR
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,12 +52,15 @@ def open_listener(path: Path) -> Listener:
 
 def _open_private_folder(folder: Path) -> int:
     """A descriptor of the folder, which is made if need be and is a real folder of ours that nobody else may enter."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
     try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        raise _not_private(folder, "is a link or no folder") from None
+    except OSError as exc:
+        fact = (
+            "is a link or no folder" if exc.errno in {ENOTDIR, ELOOP, EEXIST} else f"cannot be opened ({exc.strerror})"
+        )
+        raise _not_private(folder, fact) from None
     found = os.fstat(descriptor)
     if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
         return descriptor
