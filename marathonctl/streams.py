@@ -75,7 +75,7 @@ class Reconnector:
         start: Callable[[], Client] | None,
         note: Callable[[str], None],
         *,
-        grace_seconds: float = 1.0,
+        grace_seconds: float = 0.5,
         patience_seconds: float = RECONNECT_SECONDS_MAX,
     ) -> None:
         self._connect = connect

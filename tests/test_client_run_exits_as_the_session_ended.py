@@ -271,5 +271,5 @@ def test_a_refused_resume_exits_with_its_code_and_shows_the_gate(
     assert shown["error"]["exit"] == code
     plain = ctl(tmp_path, "resume", SESSION, "--follow")
     assert plain.returncode == code
-    assert "3 the contract is the frozen one" in plain.stderr
+    assert "✗ 3 the contract is the frozen one" in plain.stderr or "x 3" in plain.stderr
     assert plain.stdout == ""

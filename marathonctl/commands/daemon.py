@@ -49,7 +49,7 @@ def _show(context: Context, info: dict[str, Any]) -> int:
         json.emit(info)
         return 0
     sessions, slots = info["sessions"], info["slots"]
-    counts = context.style.dot().join(f"{count} {state}" for state, count in sessions.items())
+    counts = context.style.dot().join(f"{count} {state}" for state, count in sessions.items() if count) or "none"
     context.say(f"marathond {info['version']}, pid {info['pid']}, up {duration(info['uptime_ms'])}")
     context.say(f"  sessions  {counts}")
     context.say(f"  slots     {slots['used']} of {slots['total']} used")

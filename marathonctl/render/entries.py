@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from marathonctl.render.text import clean, duration, instant_due, plural, short
+from marathonctl.render.text import clean, duration, instant, plural, short
 
 Body = Mapping[str, Any]
 
@@ -83,7 +83,7 @@ def _amend(body: Body) -> str:
     if body.get("wall_ms") is not None:
         parts.append(f"wall {duration(body['wall_ms'])}")
     if body.get("deadline") is not None:
-        parts.append(f"deadline {instant_due(body['deadline'])}")
+        parts.append(f"deadline {instant(body['deadline'])}")
     if body.get("parallel") is not None:
         parts.append(f"parallel {body['parallel']}")
     return f"you changed the limits: {', '.join(parts)}"
@@ -119,7 +119,7 @@ def _noted(body: Body) -> str:
 
 
 def _timer(body: Body) -> str:
-    return f"{body['task']} {_WAITS.get(body['timer_kind'], 'waits')} until {instant_due(body['due'])}"
+    return f"{body['task']} {_WAITS.get(body['timer_kind'], 'waits')} until {instant(body['due'])}"
 
 
 def _slot(verb: str) -> Callable[[Body], str]:
@@ -128,7 +128,7 @@ def _slot(verb: str) -> Callable[[Body], str]:
 
 def _limited(body: Body) -> str:
     how = "" if body["stated"] else " (a guess: no reset time was given)"
-    return f"{body['pool']} is limited until {instant_due(body['until'])}{how}"
+    return f"{body['pool']} is limited until {instant(body['until'])}{how}"
 
 
 SENTENCES: dict[str, Callable[[Body], str]] = {

@@ -15,7 +15,7 @@ POINTS = {
     5: "the checkpoint is the recorded one",
     6: "the session's lock is free",
 }
-"""The points of the resume gate, by number."""
+"""What each point of the resume gate asks for, should a verdict come without detail."""
 
 
 def lines(error: MarathonError, style: Style) -> list[str]:
@@ -44,8 +44,6 @@ def gate(points: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
     """One line for each point of the resume gate, in the order of their numbers."""
     shown = []
     for point in sorted(points, key=lambda p: int(p["point"])):
-        what = POINTS.get(int(point["point"]), "")
-        detail = clean(str(point.get("detail") or ""))
-        verdict = style.sign(str(point["verdict"]))
-        shown.append(f"  {verdict} {point['point']} {what}{': ' + detail if detail else ''}")
+        said = clean(str(point.get("detail") or "")) or POINTS.get(int(point["point"]), "")
+        shown.append(f"  {style.sign(str(point['verdict']))} {point['point']} {said}")
     return shown

@@ -7,6 +7,8 @@ from marathonctl.render.style import Style
 from marathonctl.render.table import table
 from marathonctl.render.text import clean, due, duration, fit, home, plural, short, since, width
 
+_REASONS_SHOWN = 5
+
 
 def status_lines(status: Mapping[str, Any], style: Style, columns: int) -> list[str]:
     """The status page: head, tasks, what it waits for, and where the ledger stands."""
@@ -43,14 +45,14 @@ def task_lines(tasks: Sequence[Mapping[str, Any]], style: Style, columns: int) -
 
 
 def reason_lines(reasons: Sequence[Mapping[str, Any]], style: Style, columns: int) -> list[str]:
-    """Why the session does not simply run, one line each; nothing for one that runs or has ended."""
-    told = [reason for reason in reasons if reason["kind"] not in ("running", "ended")]
+    """Why the session does not simply run, one line each, without what the tasks' own lines say already."""
+    told = [reason for reason in reasons if reason["kind"] not in ("running", "ended", "dependency")]
     if not told:
         return []
     lines = [""]
     for reason in told:
         when = f", goes on {due(reason['due_at'])}" if reason.get("due_at") else ""
-        text = fit(f"{reason['kind']}: {clean(reason['text'])}{when}", columns - 2)
+        text = fit(f"{reason['kind']}: {_told(reason)}{when}", columns - 2)
         lines.append("  " + style.paint(text, "yellow"))
     return lines
 
@@ -91,10 +93,14 @@ def last_words(status: Mapping[str, Any], style: Style) -> list[str]:
         facts.append(f"branch {clean(status['branch'])}")
     lines = [f"{style.sign(state)} {style.state(state)}{style.dot()}{style.dot().join(facts)}"]
     if state in ("failed", "held", "waiting", "quarantined"):
-        lines += [f"  {clean(reason['text'])}" for reason in status["reasons"][:5]]
+        lines += [f"  {_told(reason)}" for reason in status["reasons"][:_REASONS_SHOWN]]
     if state == "waiting" and status.get("due_at"):
         lines.append(f"  It goes on by itself {due(status['due_at'])}.")
     return lines + _next_steps(session, state)
+
+
+def _told(reason: Mapping[str, Any]) -> str:
+    return f"{clean(reason['task'])}: {clean(reason['text'])}" if reason.get("task") else clean(reason["text"])
 
 
 def _next_steps(session: str, state: str) -> list[str]:
@@ -131,8 +137,8 @@ def _facts(status: Mapping[str, Any]) -> list[str]:
 
 
 def _ledger(status: Mapping[str, Any]) -> str:
-    head, revision = status["head"], status.get("revision") or 0
-    amended = f" revision {revision}" if revision else ""
+    head, revision = status["head"], status.get("revision") or 1
+    amended = f" revision {revision}" if revision > 1 else ""
     run = f", run {status['run_id']}" if status.get("run_id") else ""
     return f"  contract {short(status['contract_hash'])}{amended}{run}, entry {head['n']} (seq {head['seq']})"
 

@@ -100,25 +100,27 @@ def epoch(iso: str) -> float:
 
 def clock(iso: str, now: float | None = None) -> str:
     """A timestamp in local time: `14:05:09` today, with the date on any other day."""
-    moment = time.localtime(epoch(iso))
-    today = time.localtime(time.time() if now is None else now)
-    same_day = (moment.tm_year, moment.tm_yday) == (today.tm_year, today.tm_yday)
-    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", moment)
+    return _local(epoch(iso), time.time() if now is None else now, "%H:%M:%S")
 
 
 def due(iso: str, now: float | None = None) -> str:
     """When something will happen: `14:05 (in 42m)`."""
     current = time.time() if now is None else now
     left = epoch(iso) - current
-    moment, today = time.localtime(epoch(iso)), time.localtime(current)
-    same_day = (moment.tm_year, moment.tm_yday) == (today.tm_year, today.tm_yday)
-    shown = time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", moment)
+    shown = _local(epoch(iso), current, "%H:%M")
     return f"{shown} (in {duration(left * 1000)})" if left > 0 else f"{shown} (now)"
 
 
-def instant_due(us: int) -> str:
-    """`due` for an instant in microseconds since the epoch."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(us / 1_000_000))
+def instant(us: int) -> str:
+    """An instant in microseconds since the epoch, as `clock` shows a timestamp."""
+    return _local(us / 1_000_000, time.time(), "%H:%M:%S")
+
+
+def _local(moment: float, now: float, form: str) -> str:
+    """A moment in local time, with its date unless that is today's."""
+    then, today = time.localtime(moment), time.localtime(now)
+    same_day = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime(form if same_day else f"%Y-%m-%d {form}", then)
 
 
 def since(iso: str, now: float | None = None) -> str:
