@@ -71,7 +71,7 @@ def run(setting: Setting, *, foreground: bool, build: Build = build_services) ->
     """Is the daemon until it is told to end. Raises MarathonError when it cannot start."""
     with DaemonLock.acquire(setting.places.lock):
         if not foreground:
-            log_to(setting.places.log, setting.config.log_level)
+            log_to(setting.places.log, setting.config.log_level, rotate=True)
         anyio.run(_live, setting, build)
 
 

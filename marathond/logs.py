@@ -35,13 +35,16 @@ class LineFormatter(logging.Formatter):
         return " ".join(parts)
 
 
-def log_to(target: Path | None, level: str) -> None:
-    """Sends all log records to the file `target`, which is made with mode 0600, or to stderr."""
+def log_to(target: Path | None, level: str, *, rotate: bool = False) -> None:
+    """Sends all log records to the file `target`, which is made with mode 0600, or to stderr.
+
+    `rotate` keeps the file within its bound; only the process that holds the daemon's lock may do that.
+    """
     handler: logging.Handler
     if target is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = _PrivateFile(target, maxBytes=_FILE_BYTES_MAX, backupCount=_FILES_KEPT)
+        handler = _PrivateFile(target, maxBytes=_FILE_BYTES_MAX if rotate else 0, backupCount=_FILES_KEPT)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for chatty in ("aiosqlite", "asyncio", "watchfiles"):

@@ -216,3 +216,23 @@ async def test_every_method_has_made_up_its_mind_about_attempts() -> None:
     for method in methods.values():
         own = {"session", "cwd"} <= set(method.params.__struct_fields__) or "stream" in method.params.__struct_fields__
         assert not method.inside or own or method.name.startswith(("attempt/", "ledger/unsubscribe"))
+
+
+async def test_what_was_asked_is_done_though_the_client_is_gone(tmp_path: Path) -> None:
+    """A client that vanishes while its request runs, with notifications on their way to it, does not stop the work."""
+    services = MemoryServices()
+    services.states["demo00000001"] = "running"
+    services.gates["halt"] = anyio.Event()
+    async with serving(services, tmp_path / "s"):
+        client = await connect(tmp_path / "s")
+        await client.call("ledger/subscribe")
+        await client.send({"jsonrpc": "2.0", "id": 9, "method": "session/halt", "params": {"session": "demo"}})
+        await client.call("daemon/info")
+        await client.stream.aclose()
+        services.commit("system", "x")
+        with anyio.fail_after(5):
+            while services.sinks:
+                await anyio.sleep(0.005)
+            services.gates["halt"].set()
+            while services.states["demo00000001"] != "halted":
+                await anyio.sleep(0.005)

@@ -70,7 +70,7 @@ class Connection:
         """Serves until the client goes, breaks the framing, or the task is cancelled."""
         async with anyio.create_task_group() as tasks:
             feeds = ConnectionFeeds(self._shared.services, self.outbox, self._shared.texts, tasks)
-            tasks.start_soon(self._send, tasks.cancel_scope)
+            tasks.start_soon(self._send)
             try:
                 with self._reading:
                     await self._read(tasks, feeds)
@@ -86,11 +86,13 @@ class Connection:
         self._reject(MarathonError(PARSE_ERROR, reason=reason))
         self._reading.cancel()
 
-    async def _send(self, scope: anyio.CancelScope) -> None:
+    async def _send(self) -> None:
+        """Sends until the client is gone; what it asked for is still done, since it may have been a `session/start`."""
         try:
             await self.outbox.drain(self._stream)
         except OSError:
-            scope.cancel()  # the client is gone; nothing can be told any more
+            self.outbox.abandon()
+            self._reading.cancel()
 
     async def _finish(self) -> None:
         """Answers what was asked before the client stopped sending."""
@@ -116,7 +118,9 @@ class Connection:
             if not chunk:
                 return
             self._watch_unfinished(begun=bool(pieces))
-            await self.outbox.room()
+            if self.outbox.full:
+                await self.outbox.room()
+                self._watch_unfinished(begun=True)  # the rest of a frame may have been there all the while
 
     async def _receive(self) -> bytes | None:
         """The next chunk, empty at the end of the stream; None when nothing more is to be read."""

@@ -22,6 +22,7 @@ class Outbox:
         self._bytes_max = bytes_max
         self._pieces: deque[bytes] = deque()
         self._bytes = 0
+        self._abandoned = False
         self._filled = anyio.Event()
         self._drained = anyio.Event()
 
@@ -32,6 +33,8 @@ class Outbox:
 
     def put(self, *pieces: bytes) -> None:
         """Queues one message that is given in pieces; they are joined when sent, not copied before."""
+        if self._abandoned:
+            return
         length = sum(map(len, pieces))
         before, after = envelope(length, self.framing)
         self._pieces.extend((before, *pieces, after))
@@ -48,6 +51,13 @@ class Outbox:
         """Waits until everything queued was handed to the kernel."""
         while self._bytes:
             await self._drained.wait()
+
+    def abandon(self) -> None:
+        """Drops what is queued and whatever comes: nobody is there to read it."""
+        self._abandoned = True
+        self._pieces.clear()
+        self._bytes = 0
+        self._drained.set()
 
     async def drain(self, stream: Stream) -> None:
         """Sends for ever. Raises OSError when the peer is gone."""
