@@ -1,0 +1,97 @@
+"""The resume gate with a stopped daemon's files changed by plain SQL and git."""
+
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.box import Box, append, script
+
+PLAN = f"""
+[defaults]
+agent = "scripted"
+[[task]]
+id = "first"
+prompt = {script(append("log", "first"))}
+[[task.check]]
+file = "log"
+[[task]]
+id = "second"
+needs = ["first"]
+prompt = {script("hang = true")}
+"""
+
+
+def _sql(box: Box, *statements: str) -> None:
+    connection = sqlite3.connect(box.state / "ledger.db")
+    for trigger in [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]:
+        connection.execute(f"DROP TRIGGER {trigger}")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def _contract_byte(box: Box, session: str) -> None:
+    _sql(box, "UPDATE contracts SET record = replace(record, 'first', 'fjrst')")
+
+
+def _record_byte(box: Box, session: str) -> None:
+    _sql(
+        box,
+        f"UPDATE ledger SET record = replace(record, 'attempt.started', 'attempt.started'), "
+        f"hash = hash, record = replace(record, '\"pid\":', '\"pjd\":') WHERE stream = 'session:{session}' AND n = 5",
+    )
+
+
+def _other_commit(box: Box, session: str) -> None:
+    ref = f"refs/marathon/{session}/tip"
+    tree = box.git("rev-parse", "HEAD^{tree}").strip()
+    other = box.git("commit-tree", "-m", "other", "-p", "HEAD", tree).strip()
+    for name in box.git("for-each-ref", "--format=%(refname)", f"refs/marathon/{session}").split():
+        box.git("update-ref", name, other)
+    assert box.git("rev-parse", ref).strip() == other
+
+
+def _last_entry(box: Box, session: str) -> None:
+    _sql(box, "DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
+
+
+def _contract_row(box: Box, session: str) -> None:
+    _sql(box, "DELETE FROM contracts")
+
+
+CASES = [
+    pytest.param(_contract_byte, 2, 3, id="one byte of the contract"),
+    pytest.param(_record_byte, 2, 2, id="one byte of a record"),
+    pytest.param(_other_commit, 2, 5, id="another commit"),
+    pytest.param(_last_entry, 2, 2, id="the last entry"),
+    pytest.param(_contract_row, 3, 1, id="the contract row"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "code", "point"), CASES)
+def test_resume_names_the_failed_point_and_executes_nothing(
+    box: Box, tamper: Callable[[Box, str], None], code: int, point: int
+) -> None:
+    """`resume` exits 2 (3 when artifacts are missing), names the point, starts nothing, and changes nothing of the session."""
+    session = box.start(PLAN)
+    box.until(lambda: box.running(session, "second"), "the second task runs")
+    assert box.ctl("halt", session).code == 0
+    assert box.stop_daemon() == 0
+    tamper(box, session)
+    before = sqlite3.connect(box.state / "ledger.db").execute("SELECT count(*) FROM ledger").fetchone()[0]
+    refs = box.git("for-each-ref")
+    result = box.ctl("resume", session, "--json")
+    assert result.code == code, result
+    failed = [p["point"] for p in result.json["gate"] if p["verdict"] == "fail"]
+    assert failed == [point], result
+    assert result.json["run_id"] is None
+    assert result.json["error"]["exit"] == code
+    rows = sqlite3.connect(box.state / "ledger.db").execute("SELECT stream, kind FROM ledger ORDER BY seq").fetchall()
+    added = [kind for _, kind in rows[before:]]
+    assert set(added) <= {"daemon.started", "daemon.stopped", "gate.refused", "session.quarantined"}, added
+    assert box.git("for-each-ref") == refs
+    assert box.ctl("verify", "--json").code == 2
+    again = box.ctl("resume", session, "--json")
+    assert again.code == code
