@@ -1,5 +1,6 @@
 """Verbs that change something start a daemon: exactly one, and with a clear word when it cannot live."""
 
+import fcntl
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from marathonctl.spawn import connect_or_start, start_detached
 from marathond.domain.errors import DAEMON_UNREACHABLE, MarathonError
 from marathond.places import Places, find_places
 from tests.support.ctl import ctl, environment, until
+from tests.support.scripted_daemon import ScriptedDaemon
 
 TINY = Path(__file__).parent / "support" / "tiny_daemon.py"
 
@@ -77,6 +79,30 @@ def test_two_clients_that_start_one_at_once_both_reach_the_winner(state: Path) -
         thread.join(20)
     assert not failures
     assert len(pids(state)) == 1
+
+
+def test_the_loser_waits_until_the_winner_serves(state: Path) -> None:
+    """A client whose daemon lost the lock waits for the socket of the one that holds it."""
+    places = find_places(environment(state))
+    lock = os.open(state / "lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done: list[BaseException | None] = []
+
+    def one() -> None:
+        try:
+            start(state)
+            done.append(None)
+        except BaseException as error:
+            done.append(error)
+
+    thread = threading.Thread(target=one)
+    thread.start()
+    until(lambda: places.log.exists() and "already owns it" in places.log.read_text())
+    until(lambda: not Path(f"/proc/self/task/{thread.native_id}/children").read_text())  # it was seen to end
+    with ScriptedDaemon(places.socket, {}):
+        thread.join(20)
+    os.close(lock)
+    assert done == [None]
 
 
 def test_a_daemon_that_dies_at_once_gives_its_exit_code_and_last_words(state: Path) -> None:

@@ -21,13 +21,14 @@ def main() -> int:
     except OSError:
         print("A daemon already owns it.", file=sys.stderr)
         return 1
+    with (state / "pids").open("a") as pids:  # before anybody can connect
+        pids.write(f"{os.getpid()}\n")
     path = Path(os.environ["MARATHON_SOCKET"])
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        (state / "pids").open("a").write(f"{os.getpid()}\n")
         listener.settimeout(0.05)
         give_up = time.monotonic() + 30
         while not (state / "stop").exists() and time.monotonic() < give_up:
