@@ -21,7 +21,7 @@ def anthropic(
         "cache_read_input_tokens": 0,
         "output_tokens": 1,
     }
-    message = {
+    message: dict[str, Any] = {
         "id": f"msg_{number:08}",
         "type": "message",
         "role": "assistant",
