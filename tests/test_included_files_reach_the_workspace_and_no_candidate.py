@@ -66,6 +66,17 @@ async def test_a_link_in_the_commit_does_not_lead_a_copy_out(project: Project, t
     assert os.listdir(outside) == []
 
 
+async def test_a_file_of_the_commit_is_not_overwritten(project: Project) -> None:
+    """What the commit has under the same name wins, and stays part of candidates."""
+    base = project.commit({".env": "of the commit"})
+    project.git("rm", "-q", "--cached", ".env")
+    (project.root / ".env").write_text("of the user")
+    workspace = await project.made(base)
+    assert (workspace.path / ".env").read_text() == "of the commit"
+    (workspace.path / ".env").write_text("by the agent")
+    assert (await project.candidate(workspace, base)).changed == (".env",)
+
+
 async def test_copies_are_in_no_candidate_and_survive_every_clean(project: Project) -> None:
     """Even when not ignored: not in a candidate, not in a rescue, and still there after checkout and fresh start."""
     base = project.git("rev-parse", "HEAD")
