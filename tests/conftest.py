@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.box import Box
 
+pytest_plugins = ["tests.support.no_skips"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:
