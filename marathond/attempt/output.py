@@ -67,6 +67,11 @@ class OutputWatch:
         self._changed = anyio.Event()
         self._folders_changed = anyio.Event()
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that somebody waits for."""
+        return list(self._folders)
+
     async def changed(self, path: Path, after: int) -> None:
         """Returns once the file is longer than `after` bytes. The job's folder exists. Cancel it when the job has ended."""
         folder = path.parent

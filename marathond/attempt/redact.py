@@ -110,18 +110,25 @@ class Redactor:
 
     def _line_cut(self, window: bytes, data: bytes, start: int) -> int:
         """Where `window`, which begins at `data[start]`, can be cut: after a line end, in no secret; 0 when nowhere."""
-        cut = end = window.rfind(b"\n") + 1
-        if end == 0:
-            return 0
-        pem_at = pem_open_at(window[:end])
-        if pem_at is not None:
-            cut = pem_at
+        follows = data[start + len(window) : start + 2 * len(window)] if self._many_lines else b""
+        cut = window.rfind(b"\n") + 1
+        while cut > 0:
+            held_from = self._held_from(window, cut, follows)
+            if held_from == cut:
+                break
+            # Held with its whole line, on which another secret may end that this one must not be cut off from.
+            cut = window.rfind(b"\n", 0, held_from) + 1
+        return cut
+
+    def _held_from(self, window: bytes, cut: int, follows: bytes) -> int:
+        """Where a secret of several lines begins that goes on after `cut`, or may: `cut` itself when there is none."""
+        held_from = pem_open_at(window[:cut])
+        held_from = cut if held_from is None else held_from
         for form in self._many_lines:
             for head, tail in _split_at_line_ends(form):
-                follows = data[start + end : start + end + len(tail)]
-                if tail.startswith(follows) and window.endswith(head, 0, end):
-                    cut = min(cut, end - len(head))
-        return cut
+                if window.endswith(head, 0, cut) and tail.startswith((window[cut:] + follows)[: len(tail)]):
+                    held_from = min(held_from, cut - len(head))
+        return held_from
 
     def _cut_long_line(self, window: bytes) -> tuple[int, bytes]:
         """Cuts a full window that has no line to cut at: how many bytes go, and what is written for them."""
