@@ -46,10 +46,14 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(NamedTuple):
-    """What the configuration allows: slots in all, and attempts at once per agent where that is limited."""
+    """What the configuration allows: slots in all, attempts at once per agent where that is limited, and agents' pools.
+
+    An agent that is not in `pools` draws on a pool of its own name.
+    """
 
     slots: int
-    per_agent: Mapping[str, int]
+    per_agent: Mapping[str, int] = {}
+    pools: Mapping[str, str] = {}
 
 
 def evolve(box: Box, entry: e.Entry) -> Box:
@@ -119,7 +123,7 @@ def limits_seen(box: Box, session: Session, body: e.Body) -> list[e.Body]:
             ]
         case e.AttemptFinished(outcome="ok", task=task_id):
             attempt = session.tasks[task_id].attempt
-            return [e.PoolOpened(pool=attempt.agent)] if attempt and attempt.agent in box.pools else []
+            return [e.PoolOpened(pool=attempt.pool)] if attempt and attempt.pool in box.pools else []
         case _:
             return []
 
@@ -162,13 +166,13 @@ def dispatch(box: Box, sessions: Iterable[Session], capacity: Capacity, now: int
             return out
         session, tasks = hungry[order[0]]
         task_id = tasks.pop(0)
-        intent = intend(session, task_id)
-        if (pool := box.pools.get(intent.agent)) and pool.until > now:
+        intent = intend(session, task_id, capacity.pools)
+        if (pool := box.pools.get(intent.pool)) and pool.until > now:
             timer = f"{task_id}/{intent.attempt}/shut"
             out.append(
                 _for(
                     session,
-                    e.TimerSet(timer=timer, timer_kind="quota", task=task_id, due=pool.until, pool=intent.agent),
+                    e.TimerSet(timer=timer, timer_kind="quota", task=task_id, due=pool.until, pool=intent.pool),
                 )
             )
             continue
@@ -188,18 +192,20 @@ def _for(session: Session, body: e.Body) -> e.Draft:
     return e.Draft(e.session_stream(session.id), body)
 
 
-def intend(session: Session, task_id: str) -> e.AttemptIntended:
+def intend(session: Session, task_id: str, pools: Mapping[str, str]) -> e.AttemptIntended:
     """The intent of a ready task's next attempt."""
     task, spec = session.tasks[task_id], session.plan.tasks[task_id]
     assert isinstance(task.phase, Ready)
     assert session.run is not None
     mode = task.phase.mode
+    agent = "command" if spec.run is not None else spec.agent
     return e.AttemptIntended(
         task=task_id,
         attempt=task.begun + 1,
         run=session.run.id,
         mode=mode,
-        agent="command" if spec.run is not None else spec.agent,
+        agent=agent,
+        pool=pools.get(agent, agent),
         model=spec.model,
         thread=task.thread if mode == "continue" else None,
         start=session.tip if mode == "fresh" else _kept_start(session, task),

@@ -217,7 +217,7 @@ def _rest(task_id: str, task: Task, now: int) -> e.TimerSet:
     stated = attempt.outcome in ("quota", "rate_limit") and attempt.reset is not None
     if attempt.outcome == "quota" or stated:
         due = quota_until(attempt.reset, task.quota_in_a_row, now)
-        return e.TimerSet(timer=f"{timer}/quota", timer_kind="quota", task=task_id, due=due, pool=attempt.agent)
+        return e.TimerSet(timer=f"{timer}/quota", timer_kind="quota", task=task_id, due=due, pool=attempt.pool)
     due = now + 1000 * _doubling(API_BACKOFF_FIRST_MS, API_BACKOFF_MAX_MS, task.api_in_a_row)
     return e.TimerSet(timer=f"{timer}/api", timer_kind="api", task=task_id, due=due)
 

@@ -240,6 +240,7 @@ class AttemptIntended(Body, frozen=True, kw_only=True):
     thread: str | None = None
     start: str
     why: str = "first"
+    pool: str = ""
 
 
 class AttemptStarted(Body, frozen=True, kw_only=True):
@@ -274,6 +275,7 @@ class AttemptFinished(Body, frozen=True, kw_only=True):
     signal: int | None = None
     elapsed_ms: int = 0
     thread: str | None = None
+    thread_lost: bool = False
     text: str = ""
     error: str = ""
     reset: int | None = None

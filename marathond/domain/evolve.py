@@ -281,7 +281,8 @@ def _asked(session: Session, _entry: e.Entry, body: e.QuestionAsked) -> Session:
 
 def _intended(session: Session, entry: e.Entry, body: e.AttemptIntended) -> Session:
     attempt = Attempt(
-        number=body.attempt, run=body.run, mode=body.mode, agent=body.agent, start=body.start, n=entry.n, thread=body.thread
+        number=body.attempt, run=body.run, mode=body.mode, agent=body.agent, start=body.start, n=entry.n,
+        pool=body.pool or body.agent, thread=body.thread,
     )  # fmt: skip
     session = _phase(session, body.task, Dispatched(), attempt=attempt, begun=body.attempt)
     return _live(session, 1, entry.wall)
@@ -304,13 +305,15 @@ def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Sess
     if (found := _current(session, body.task, body.attempt)) is None or not isinstance(found[0].phase, LIVE):
         return session
     task, attempt = found
-    thread = body.thread or attempt.thread
+    thread = None if body.thread_lost else body.thread or attempt.thread
     attempt = replace(
         attempt, outcome=body.outcome, exit_code=body.exit_code, text=body.text, error=body.error, reset=body.reset,
         elapsed_ms=body.elapsed_ms, usage=body.usage, transcript=body.transcript, thread=thread,
     )  # fmt: skip
     interrupted = Ready(mode=going_on(session.plan.tasks[body.task], thread), why="interrupted")
     phase: Phase = interrupted if body.outcome == "interrupted" else Settled()
+    if body.thread_lost:
+        phase = Ready(mode="cold", why="thread lost")  # the agent forgot the conversation: not the work's fault
     task = replace(
         task,
         phase=phase,

@@ -147,6 +147,7 @@ class Attempt(_Value, frozen=True):
     agent: str
     start: str
     n: int
+    pool: str = ""
     thread: str | None = None
     outcome: Outcome | None = None
     exit_code: int | None = None

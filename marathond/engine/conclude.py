@@ -46,6 +46,7 @@ async def conclude(
         signal=exit_.signal,
         elapsed_ms=exit_.elapsed_ms,
         thread=came_to.thread,
+        thread_lost=came_to.thread_lost,
         text=_cut(came_to.text),
         error=_cut(came_to.error),
         reset=came_to.reset,

@@ -6,7 +6,7 @@ resumably or was cut off; (5) the checkpoint's refs, commit, trees and blobs are
 quarantine the session. What cannot be asked because an earlier answer was no is "not evaluated".
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import anyio.to_thread
@@ -164,9 +164,16 @@ async def blob_list_digest(engine: Engine, session: Session, commit: str) -> str
 # --- going through ----------------------------------------------------------------------------------------
 
 
-async def through(engine: Engine, session_id: str, reason: RunReason, before: Sequence[e.Body] = ()) -> dict[str, Any]:
+async def through(
+    engine: Engine,
+    session_id: str,
+    reason: RunReason,
+    before: Sequence[e.Body] = (),
+    prepare: Callable[[Session], Awaitable[None]] | None = None,
+) -> dict[str, Any]:
     """Takes a session through the gate into a new run, at a user's request; `before` are the facts that come first.
 
+    `prepare` is awaited between the open gate and the run, so that a refusal changes nothing.
     Raises LOCK_HELD (point 6; nothing is recorded), PARTIAL_ARTIFACTS (point 1) or GATE_REFUSED, with all six verdicts.
     """
     _refuse_second(engine, session_id)
@@ -175,6 +182,8 @@ async def through(engine: Engine, session_id: str, reason: RunReason, before: Se
         verdicts = await evaluate(engine, session_id, reopening=reason == "retry")
         if not verdicts.passed:
             raise await refused(engine, session_id, verdicts)
+        if prepare is not None:
+            await prepare(engine.kernel.sessions[session_id])
         await open_run(engine, session_id, verdicts, reason, before)
     finally:
         engine.at_gate.discard(session_id)

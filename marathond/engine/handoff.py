@@ -30,8 +30,8 @@ class Past(NamedTuple):
 
 def words(spec: Spec, prompt: str, mode: Mode, why: str, past: Past | None) -> str:
     """What is said to the agent. `why` is the recorded reason of the attempt; `prompt` is already rendered."""
-    if past is None or spec.agent == "scripted":
-        return prompt  # the scripted agent plays its list from the start; words would not be TOML
+    if past is None:
+        return prompt
     if mode == "continue":
         return _continue(spec, why, past)
     return f"{prompt.rstrip()}\n\n---\n\n{_handoff(spec, mode, why, past)}"

@@ -13,6 +13,8 @@ from marathond.engine.history import session_entries
 
 async def past_of(engine: Engine, session: Session, task_id: str, attempt: Attempt) -> Past | None:
     """The facts of the attempt before `attempt`, from the ledger, with its blobs; None for a first attempt."""
+    if attempt.number == 1:
+        return None
     found: Attempt | None = None
     why = "first"
     async for entry in session_entries(engine, session.id):

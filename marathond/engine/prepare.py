@@ -85,7 +85,8 @@ async def _command(
         prompt, continuation = spec.run, None
     else:
         rendered = render(spec.prompt or "", _names(session))
-        past = await past_of(engine, session, spec.id, attempt)
+        # a scripted agent plays its list from the start: words would not be TOML
+        past = None if profile.reader == "scripted" else await past_of(engine, session, spec.id, attempt)
         why = past.why if past else "first"
         prompt = words(spec, rendered, "cold" if attempt.mode == "continue" else attempt.mode, why, past)
         continuation = words(spec, rendered, "continue", why, past)

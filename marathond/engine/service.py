@@ -121,7 +121,8 @@ def _capacity(config: Config, shelf: Shelf) -> Capacity:
     registry = shelf()
     own = {name: limits.max_concurrent for name, limits in config.agents.items()}
     most = {name: own.get(name) or registry.get(name).max_concurrent for name in {*registry.names()}}
-    return Capacity(config.slots, {name: n for name, n in most.items() if n is not None})
+    pools = {name: pool for name in registry.names() if (pool := registry.get(name).pool)}
+    return Capacity(config.slots, {name: n for name, n in most.items() if n is not None}, pools)
 
 
 class Service:

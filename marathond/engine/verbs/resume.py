@@ -4,18 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marathond.domain import entries as e
-from marathond.domain.decide import due_at
-from marathond.domain.errors import LOCK_HELD, NO_TASK, REFUSED_BY_STATE, MarathonError
-from marathond.domain.instants import format_instant
+from marathond.domain.errors import NO_TASK, REFUSED_BY_STATE, MarathonError
 from marathond.domain.session import Done, Failed, Session, Skipped
 from marathond.domain.suggest import nearest
 from marathond.engine import gate
 from marathond.engine.engine import Engine
 from marathond.engine.environment import remember
-from marathond.engine.sessions import find, get, resolve
+from marathond.engine.sessions import get, resolve
 from marathond.engine.views.words import session_state
-
-_RUNNING = "it is running"
 
 
 async def resume(
@@ -25,11 +21,12 @@ async def resume(
     session_id = await resolve(engine, session, cwd)
     if spawned and (opened := await engine.opened_at_start(session_id)) is not None:
         return opened
-    result = await gate.through(engine, session_id, "resume", before=[e.SessionResumed(now=now)])
-    after = engine.kernel.sessions[session_id]
-    if env is not None:
-        await remember(engine, session_id, after.plan.contract, env)
-    return result
+
+    async def refresh(found: Session) -> None:
+        if env is not None:
+            await remember(engine, session_id, found.plan.contract, env)
+
+    return await gate.through(engine, session_id, "resume", [e.SessionResumed(now=now)], refresh)
 
 
 async def retry(
@@ -48,12 +45,11 @@ async def retry(
             REFUSED_BY_STATE, session=found.id, state=state, reason="only a failed session is retried", hint=hint
         )
     reopened = _reopened(found, tasks or ())
-    if env is not None:
-        await remember(engine, found.id, found.plan.contract, env)
-    elif not engine.environments.read(found.id):
-        await remember(engine, found.id, found.plan.contract, None)
     before: list[e.Body] = [e.SessionReopened(tasks=reopened), *(e.TaskReopened(task=i) for i in reopened)]
-    return await gate.through(engine, found.id, "retry", before=before)
+    # the values were removed when the session ended
+    return await gate.through(
+        engine, found.id, "retry", before, lambda now: remember(engine, now.id, now.plan.contract, env)
+    )
 
 
 def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
@@ -77,16 +73,3 @@ def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
             hint=f"Failed: {', '.join(failed) or 'none'}.",
         )  # fmt: skip
     return out
-
-
-async def ensure_not_running(engine: Engine, session_id: str) -> None:
-    """Point 6 of the gate, asked before anything is done. Raises LOCK_HELD."""
-    session = await find(engine, session_id)
-    if isinstance(session, Session) and session.run is not None:
-        raise MarathonError(LOCK_HELD, session=session_id, reason=_RUNNING)
-
-
-def summary(session: Session) -> dict[str, Any]:
-    """What `resume` tells beside the gate."""
-    due = due_at(session) if session.end is None else None
-    return {"state": session_state(session), "due_at": format_instant(due) if due is not None else None}
