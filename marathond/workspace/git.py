@@ -40,6 +40,7 @@ _SETTINGS: Final = {
     "commit.gpgSign": "false",
     "i18n.commitEncoding": "UTF-8",
     "color.ui": "false",
+    "core.quotePath": "false",
     "advice.addEmbeddedRepo": "false",
     "advice.detachedHead": "false",
 }

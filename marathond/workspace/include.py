@@ -27,7 +27,7 @@ _NOT_MEANT: Final = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EEXIST, errn
 """A link (on the way or at the end), a special file, a name the workspace has already, a file that is gone by now."""
 
 
-class IncludeError(Exception):
+class IncludeError(OSError):
     """What `.worktreeinclude` names cannot be copied or is too much; the text says what and how much is allowed."""
 
 

@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     reason: str
 
 
-class WorkspaceMissing(Exception):  # noqa: N818 - it says what is the case
+class WorkspaceMissing(FileNotFoundError):  # noqa: N818 - it says what is the case
     """The workspace is not where it should be: removed, never made, or replaced by something else."""
 
 

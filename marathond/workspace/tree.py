@@ -150,17 +150,30 @@ class WorkingTree:
         """Makes the tracked files those of `commit`, whatever was there; ignored files stay.
 
         With `clean`, new files that are not ignored go, except those of `.worktreeinclude` and nested repositories,
-        whose paths are returned. Two processes, one more where HEAD is ours. Raises GitError.
+        whose paths are returned. Three processes where HEAD is ours, else two; one less when the files are right
+        already, as they are after a candidate. Raises GitError.
         """
-        index = await anyio.to_thread.run_sync(self._copy_of_index, commit)
-        await self.git.with_index(index).run("read-tree", "--reset", "-u", commit)
-        await self.adopt(index, commit)
-        nested = await self._clean(commit) if clean else []
+        nested: list[bytes] = []
+        if not (clean and await self._is_exactly(commit)):
+            index = await anyio.to_thread.run_sync(self._copy_of_index, commit)
+            await self.git.with_index(index).run("read-tree", "--reset", "-u", commit)
+            await self.adopt(index, commit)
+            nested = await self._clean(commit) if clean else []
         if self.owns_head:
             await anyio.to_thread.run_sync(self._drop_operations)
-            await self.git.run("update-ref", "--no-deref", "HEAD", commit)
+            if await anyio.to_thread.run_sync((self.git_dir / "HEAD").read_text) != f"{commit}\n":
+                await self.git.run("update-ref", "--no-deref", "HEAD", commit)
             await anyio.to_thread.run_sync(self._give_index, commit)
         return nested
+
+    async def _is_exactly(self, commit: str) -> bool:
+        """Whether our index is that of `commit` and the files are too, with nothing new beside them."""
+        index = self.private / f"index-{commit}"
+        if not await anyio.to_thread.run_sync(index.exists):
+            return False
+        which = ("--modified", "--deleted", "--others", "--exclude-standard")
+        listed = await self.git.with_index(index).run("ls-files", "-z", *which)
+        return set(listed.items) <= set(self.included())
 
     async def _clean(self, commit: str) -> list[bytes]:
         """Removes what is new and not ignored; the nested repositories that are left. One process, two when needed."""

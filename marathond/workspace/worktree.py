@@ -43,8 +43,8 @@ class Worktree:
 
         What cannot be trusted is renamed, never deleted: a folder that git does not know as this worktree, or one
         whose making was cut off. Where the folder is gone and git still knows it, it is made anew. A `.git` that does
-        not lead where it should is set aside and written again. An existing worktree costs no process, a new one two
-        and a half times a git process and one each for `.worktreeinclude` and submodules where there are any.
+        not lead where it should is set aside and written again. An existing worktree costs no process, a new one two,
+        and one for `.worktreeinclude` and submodules where there are any.
         Raises GitError, IncludeError.
         """
         if await anyio.to_thread.run_sync(self._is_complete):
@@ -74,7 +74,7 @@ class Worktree:
         return Created(quarantined)
 
     async def checkout(self, commit: str, at: int) -> None:
-        """Three processes, four when the tree has submodules."""
+        """Three processes, two right after a candidate of the same files; more when the tree has submodules."""
         tree = self.tree
         await anyio.to_thread.run_sync(self._mend_link, tree.git_dir)
         for nested in await tree.put(commit):  # left there, they would get into the next candidate
