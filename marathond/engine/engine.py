@@ -101,6 +101,7 @@ class Engine:
         self.opening: dict[str, Opening] = {}
         self.watch = OutputWatch()
         self.started_wall, self.started_ms = clock.wall(), clock.monotonic_ms()
+        self.scrubbed: dict[str, Any] | None = None
         self.trouble: dict[str, dict[tuple[object, ...], str]] = {}
         self._handles: dict[str, dict[tuple[object, ...], Handle]] = {}
         self._inbox: dict[str, None] = {}

@@ -32,6 +32,7 @@ from marathond.engine.engine import Engine, Executor
 from marathond.engine.history import session_entries
 from marathond.engine.kernel import Broken, Kernel
 from marathond.engine.rooms import Rooms
+from marathond.engine.scrub import scrub
 from marathond.engine.shelf import Shelf
 from marathond.engine.tidy import tidy
 from marathond.engine.verbs import answer as answers
@@ -110,6 +111,7 @@ async def open_services(
             tasks.start_soon(engine.watch.run)
             async with engine.serving():
                 await recovery.settle(engine, os.getpid(), prepared.mended)
+                tasks.start_soon(scrub, engine)
                 yield Service(engine)
             writer.stop()
             tasks.cancel_scope.cancel()

@@ -6,6 +6,7 @@ from marathond.domain.contract import Frozen, thaw
 from marathond.domain.entries import session_stream
 from marathond.domain.errors import AMBIGUOUS_SESSION, NO_SESSION, PARTIAL_ARTIFACTS, MarathonError
 from marathond.domain.evolve import FoldError
+from marathond.domain.limits import ENDED_SESSIONS_KEPT
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine
 from marathond.engine.kernel import Broken
@@ -93,7 +94,17 @@ async def load(engine: Engine, session_id: str) -> Session | Broken:
         broken = kernel.broken[session_id] = Broken(session_id, what)
         return broken
     kernel.broken.pop(session_id, None)
+    if session.end is not None:
+        _forget_old(engine, session_id)
     return session
+
+
+def _forget_old(engine: Engine, just_loaded: str) -> None:
+    """Ended sessions are kept in memory only while they are asked for: the oldest loaded goes first."""
+    ended = [s.id for s in engine.kernel.sessions.values() if s.end is not None and not engine.running(s.id)]
+    for session_id in ended[: max(0, len(ended) - ENDED_SESSIONS_KEPT)]:
+        if session_id != just_loaded:
+            engine.kernel.forget(session_id)
 
 
 def _thaw(record: bytes) -> Frozen | None:

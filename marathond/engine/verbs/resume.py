@@ -53,12 +53,12 @@ async def retry(
 
 
 def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
-    """The tasks that get a new life: those named (default: all that failed) and those that were blocked by them."""
+    """The tasks that get a new life: those named (default: all that failed), what they need, and what they had blocked."""
     for task_id in wanted:
         if task_id not in session.tasks:
             raise MarathonError(NO_TASK, session=session.id, task=task_id, suggestion=nearest(task_id, session.tasks))
     failed = [i for i in session.plan.order if isinstance(session.tasks[i].phase, Failed)]
-    chosen = set(wanted or failed)
+    chosen = _with_needs(session, wanted or failed)
     out = []
     for task_id in session.plan.order:
         phase = session.tasks[task_id].phase
@@ -73,3 +73,15 @@ def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
             hint=f"Failed: {', '.join(failed) or 'none'}.",
         )  # fmt: skip
     return out
+
+
+def _with_needs(session: Session, tasks: Sequence[str]) -> set[str]:
+    """The tasks and whatever they need, directly or not, that is not done: without it they could never start."""
+    chosen: set[str] = set()
+    queue = list(tasks)
+    while queue:
+        task_id = queue.pop()
+        if task_id not in chosen and not isinstance(session.tasks[task_id].phase, Done):
+            chosen.add(task_id)
+            queue += session.plan.tasks[task_id].needs
+    return chosen

@@ -30,5 +30,6 @@ def info(engine: Engine) -> dict[str, Any]:
         },
         "ledger": {"seq": head.seq, "link": head.link},
         "slots": {"total": kernel.capacity.slots, "used": len(kernel.box.slots)},
+        "scrub": engine.scrubbed,
         "read_only": engine.writer.read_only,
     }
