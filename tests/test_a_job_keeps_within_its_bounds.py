@@ -67,6 +67,16 @@ def test_a_bounded_file_loses_only_its_middle(tmp_path: Path, size: int, step: i
         assert kept == data[:10] + f"\n[marathon: {size - 20} bytes left out here]\n".encode() + data[-10:]
 
 
+def test_a_full_disk_costs_words_but_not_the_work() -> None:
+    """When output cannot be written the job goes on, and its record says what is missing."""
+    file = BoundedFile(Path("/dev/full"), 1000)
+    for _ in range(3):
+        file.write(b"words\n")
+    assert file.failed == "output could not be written: No space left on device"
+    assert file.truncated
+    file.finish()
+
+
 async def test_a_flood_never_fills_the_disk(tmp_path: Path) -> None:
     """While a job prints without end, its files stay within the bound."""
     job = shell_job(tmp_path, "echo on; exec yes 0123456789", output_bytes_max=100_000, timeout_ms=1000)

@@ -155,3 +155,15 @@ async def test_a_supervisor_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(LaunchFailed, match="protocol 99"):
         await launch(tmp_path / "job", job, env=ENV)
     assert not (tmp_path / "ran").exists()
+
+
+async def test_a_supervisor_that_fails_says_why_and_ends_its_job(tmp_path: Path) -> None:
+    """A supervisor that cannot go on leaves no result, but the reason."""
+    job = shell_job(tmp_path, "sleep 300")
+    (tmp_path / "job/output").mkdir(parents=True)
+    with swept(job):
+        started = await launch(tmp_path / "job", job, env=ENV)
+        state = await wait(tmp_path / "job", started)
+        assert isinstance(state, Lost)
+        assert state.why.startswith("its supervisor failed: IsADirectoryError")
+        assert living(job) == []

@@ -5,11 +5,9 @@ so a restarted daemon follows what its predecessor started. Functions that are n
 them in a thread.
 """
 
-import asyncio
 import fcntl
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Final
 import anyio
 from anyio import to_thread
 
+from marathond.attempt.detach import spawn_supervisor
 from marathond.attempt.job import Confidential, Job, write_job
 from marathond.attempt.processes import ATTEMPT_MARKER, JOB_MARKER, boot_id, marked, open_pidfd, send
 from marathond.attempt.records import (
@@ -37,7 +36,6 @@ from marathond.domain.limits import START_TIMEOUT_SECONDS
 
 INPUT_FILE: Final = "input"
 
-_SUPERVISOR: Final = str(Path(__file__).with_name("supervisor") / "__main__.py")
 _USED: Final = "another supervisor works, or has worked, in this folder"
 _STOP_MARGIN_SECONDS: Final = 1.5
 _SWEEP_SECONDS_MAX: Final = 5.0
@@ -99,7 +97,7 @@ async def launch(
         job = job._replace(stdin=INPUT_FILE)
     await to_thread.run_sync(_prepare, directory, job, stdin)
     named = secrets if isinstance(secrets, Mapping) else {f"secret-{n}": value for n, value in enumerate(secrets, 1)}
-    ready = _spawn_supervisor(directory, job, Confidential(env, named))
+    ready = spawn_supervisor(directory, job, Confidential(env, named))
     try:
         with anyio.move_on_after(START_TIMEOUT_SECONDS):
             await anyio.wait_readable(ready)
@@ -193,71 +191,19 @@ def _prepare(directory: Path, job: Job, stdin: bytes | None) -> None:
     write_job(directory, job)
 
 
-def _spawn_supervisor(directory: Path, job: Job, confidential: Confidential) -> int:
-    """Starts the supervisor; returns a descriptor that becomes readable when it has started or ended."""
-    ready, ready_end = os.pipe()
-    memory = os.memfd_create("marathon")
-    try:
-        with os.fdopen(os.dup(memory), "wb") as file:
-            file.write(confidential.encode())
-        os.lseek(memory, 0, os.SEEK_SET)
-        # Above the numbers that the child gets them under, so that neither overwrites the other.
-        memory_high, ready_high = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (memory, ready_end))
-        try:
-            pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", _SUPERVISOR, str(directory), "3", "4"],
-                _supervisor_environment(job),
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 2, str(directory / LOG_FILE), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                    (os.POSIX_SPAWN_DUP2, memory_high, 3),
-                    (os.POSIX_SPAWN_DUP2, ready_high, 4),
-                ],
-                setsid=True,
-                setsigmask=(),
-            )
-        finally:
-            os.close(memory_high)
-            os.close(ready_high)
-    except BaseException:
-        os.close(ready)
-        raise
-    finally:
-        os.close(memory)
-        os.close(ready_end)
-    _reap_when_over(pid)
-    return ready
-
-
-def _supervisor_environment(job: Job) -> dict[str, str]:
-    """The marker, and what a Python that is linked to shared libraries of its own needs to start."""
-    env = {ATTEMPT_MARKER: job.attempt_id, JOB_MARKER: job.id}
-    return {**env, **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}}
-
-
-def _reap_when_over(pid: int) -> None:
-    """Collects our child when it ends, whoever waits for its job."""
-    loop = asyncio.get_running_loop()
-    pidfd = os.pidfd_open(pid)
-
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        os.waitpid(pid, os.WNOHANG)
-
-    loop.add_reader(pidfd, reap)
-
-
 def _why_not_started(directory: Path) -> str:
     if is_used(directory):
         return _USED
+    return _log(directory) or "the supervisor ended without a word"
+
+
+def _log(directory: Path) -> str:
+    """The end of what a supervisor said about its own failure; usually nothing."""
     try:
-        log = (directory / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+        log = (directory / LOG_FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        log = ""
-    return log[-_LOG_CHARS_MAX:] or "the supervisor ended without a word"
+        return ""
+    return log.strip()[-_LOG_CHARS_MAX:]
 
 
 def _look(directory: Path, how: int, conclude: Callable[[Path], Absent | Ended | Lost]) -> State:
@@ -294,7 +240,10 @@ def _conclude(directory: Path) -> Absent | Ended | Lost:
         return Lost(started, f"its result cannot be read: {damaged}")
     if exit_ is not None:
         return Ended(started, exit_)
-    return Lost(started, "its supervisor is gone" if started.boot_id == boot_id() else "the machine was restarted")
+    if started.boot_id != boot_id():
+        return Lost(started, "the machine was restarted")
+    words = _log(directory).splitlines()
+    return Lost(started, f"its supervisor failed: {words[-1]}" if words else "its supervisor is gone")
 
 
 def _conclude_for_good(directory: Path) -> Absent | Ended | Lost:
