@@ -28,8 +28,12 @@ async def scrub(engine: Engine) -> None:
     _tell(engine, found, len(engine.kernel.unfinished()))
     # somewhere within the hour, the same for one daemon and different for the next: boxes that boot together do not scrub together
     await anyio.sleep(60 + (os.getpid() * 7919) % int(SCRUB_SECONDS_MAX - 120))
-    report = await anyio.to_thread.run_sync(_verify_gently, engine, abandon_on_cancel=True)
-    _tell(engine, [_sentence(p.seq, p.what) for p in report.problems], report.sessions)
+    try:
+        report = await anyio.to_thread.run_sync(_verify_gently, engine, abandon_on_cancel=True)
+    except Exception as error:  # noqa: BLE001 - a look for damage must not be what takes the daemon down
+        _tell(engine, [f"the scrub could not be finished: {error}"], 0)
+    else:
+        _tell(engine, [_sentence(p.seq, p.what) for p in report.problems], report.sessions)
 
 
 async def _unsound(engine: Engine, session_id: str) -> list[str]:
