@@ -161,3 +161,20 @@ async def test_pages_of_the_ledger_join_without_gap(tmp_path: Path) -> None:
         assert (await client.call("ledger/read", session="demo", stream="system"))["error"]["code"] == -32602
         assert (await client.call("ledger/read", session="nobody"))["error"]["data"]["exit"] == 66
         await client.stream.aclose()
+
+
+async def test_nothing_is_sent_before_the_writer_says_so(tmp_path: Path) -> None:
+    """Rows that a reader can already see are not sent until their commit is announced, and then once."""
+    services = MemoryServices()
+    services.commit("system", "a")
+    early = services.append("system", "b", "c")
+    async with serving(services, tmp_path / "s"):
+        client = await connect(tmp_path / "s")
+        answer = (await client.call("ledger/subscribe", after=0))["result"]
+        assert await collect(client, answer["subscription"], 1) == [1]
+        await client.call("daemon/info")
+        assert not client.notifications
+        services.tell(early)
+        services.commit("system", "d")
+        assert await collect(client, answer["subscription"], 3) == [2, 3, 4]
+        await client.stream.aclose()

@@ -213,6 +213,25 @@ async def test_a_stopping_server_takes_no_new_work(services, tmp_path) -> None:
         await client.stream.aclose()
 
 
+async def test_what_is_queued_is_sent_before_the_end(services, tmp_path) -> None:
+    """Before the server goes, a client that reads gets all of an answer that is larger than the kernel's buffers."""
+    services.commit("system", *["z" * 200_000] * 5)
+    async with serving(services, tmp_path / "s") as server, anyio.create_task_group() as tasks:
+        client = await connect(tmp_path / "s")
+        await client.send(request("ledger/read", "big"))
+        client.prepend(await client.stream.receive(1))
+        server.stop_intake()
+        answers = []
+
+        async def read() -> None:
+            answers.append(await client.read())
+
+        tasks.start_soon(read)
+        await server.flush()
+    assert answers[0]["id"] == "big"
+    await client.stream.aclose()
+
+
 async def test_both_framings_are_served_side_by_side(client, tmp_path) -> None:
     """A connection that begins with a header block is answered in header blocks, while another speaks in lines."""
     other = await connect(tmp_path / "s", headers=True)
@@ -239,6 +258,16 @@ async def test_half_closed_clients_get_their_answers(client, services) -> None:
         await client.read()
 
 
+async def drip(client: Client) -> None:
+    """Sends a space now and then, for as long as it is let."""
+    try:
+        while True:
+            await anyio.sleep(0.05)
+            await client.raw(b" ")
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        pass
+
+
 @pytest.mark.parametrize(
     "start", [b'{"jsonrpc":', b"Content-Length: 9\r\n", b"Content-Length: 9\r\n\r\n{", b"x" * 1_100_000]
 )
@@ -248,9 +277,7 @@ async def test_half_a_frame_is_cut_after_its_time(client, tmp_path, start) -> No
     async with slow.stream, anyio.create_task_group() as tasks:
         tasks.start_soon(slow.raw, start)
         if start == b'{"jsonrpc":':
-            for _ in range(3):
-                await anyio.sleep(0.05)
-                await slow.raw(b" ")
+            tasks.start_soon(drip, slow)
         slow.headers = start.startswith(b"C")
         answer = await slow.read()
         if start.startswith(b"x"):
@@ -259,6 +286,7 @@ async def test_half_a_frame_is_cut_after_its_time(client, tmp_path, start) -> No
         assert code_of(answer) == (-32700, None)
         with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
             await slow.read()
+        tasks.cancel_scope.cancel()
     await alive(client)
     await anyio.sleep(0.35)
     await alive(client)

@@ -28,6 +28,7 @@ class MemoryServices:
 
     def __init__(self) -> None:
         self.rows: list[LedgerRow] = []
+        self.told = 0
         self.sinks: dict[int, tuple[Sink, str | None]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.states: dict[str, str] = {}
@@ -44,8 +45,12 @@ class MemoryServices:
 
     # --- the ledger -----------------------------------------------------------------------------------
 
-    def commit(self, stream: str, *texts: str) -> list[LedgerRow]:
+    def commit(self, stream: str, *texts: str) -> None:
         """Commits one entry per text at once and tells the subscribers."""
+        self.tell(self.append(stream, *texts))
+
+    def append(self, stream: str, *texts: str) -> list[LedgerRow]:
+        """What a commit does first: from here on readers see the rows, though the writer has told nobody of them."""
         new = []
         for text in texts:
             link_prev = self.rows[-1].link if self.rows else ZERO_HASH
@@ -54,17 +59,21 @@ class MemoryServices:
             row = LedgerRow(len(self.rows) + 1, stream, hash_, link_hash(link_prev, hash_), link_prev, record)
             self.rows.append(row)
             new.append(row)
-        for sink, wanted in list(self.sinks.values()):
-            if wanted in {None, stream}:
-                sink(new)
         return new
+
+    def tell(self, rows: list[LedgerRow]) -> None:
+        """What a commit does then."""
+        self.told = rows[-1].seq
+        for sink, wanted in list(self.sinks.values()):
+            if wanted in {None, rows[0].stream}:
+                sink(rows)
 
     def subscribe(self, sink: Sink, stream: str | None) -> tuple[int, Callable[[], None]]:
         number = len(self.sinks) + 1
         while number in self.sinks:
             number += 1
         self.sinks[number] = (sink, stream)
-        return len(self.rows), lambda: self.sinks.pop(number, None) and None
+        return self.told, lambda: self.sinks.pop(number, None) and None
 
     async def read(self, *, after: int, limit: int, session: str | None, stream: str | None) -> Sequence[LedgerRow]:
         found = [row for row in self.rows[after:] if stream in {None, row.stream}][:limit]
@@ -249,6 +258,10 @@ class Client:
     async def raw(self, data: bytes) -> None:
         """Sends bytes as they are."""
         await self.stream.send(data)
+
+    def prepend(self, data: bytes) -> None:
+        """Gives back what was read by other means."""
+        self._buffer = data + self._buffer
 
     async def read(self) -> Any:
         """The next message. Raises EndOfStream."""
