@@ -216,7 +216,7 @@ async def test_a_stopping_server_takes_no_new_work(services, tmp_path) -> None:
 async def test_what_is_queued_is_sent_before_the_end(services, tmp_path) -> None:
     """Before the server goes, a client that reads gets all of an answer that is larger than the kernel's buffers."""
     services.commit("system", *["z" * 200_000] * 5)
-    async with serving(services, tmp_path / "s") as server, anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks, serving(services, tmp_path / "s") as server:
         client = await connect(tmp_path / "s")
         await client.send(request("ledger/read", "big"))
         client.prepend(await client.stream.receive(1))
