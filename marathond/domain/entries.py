@@ -253,6 +253,7 @@ class AttemptStarted(Body, frozen=True, kw_only=True):
     start_ticks: int
     boot_id: str
     agent_version: str | None = None
+    thread: str | None = None
 
 
 class AttemptAdopted(Body, frozen=True, kw_only=True):
@@ -290,6 +291,7 @@ class AttemptLost(Body, frozen=True, kw_only=True):
     task: str
     attempt: int
     why: str
+    thread: str | None = None
 
 
 class AttemptNoted(Body, frozen=True, kw_only=True):

@@ -289,9 +289,10 @@ def _intended(session: Session, entry: e.Entry, body: e.AttemptIntended) -> Sess
 
 
 def _started(session: Session, entry: e.Entry, body: e.AttemptStarted) -> Session:
-    if _current(session, body.task, body.attempt) is None:
+    if (found := _current(session, body.task, body.attempt)) is None:
         return session
-    return _phase(session, body.task, Running(pid=body.pid, started=entry.wall))
+    attempt = replace(found[1], thread=body.thread or found[1].thread)
+    return _phase(session, body.task, Running(pid=body.pid, started=entry.wall), attempt=attempt)
 
 
 def _adopted(session: Session, _entry: e.Entry, body: e.AttemptAdopted) -> Session:
@@ -332,9 +333,9 @@ def _lost(session: Session, entry: e.Entry, body: e.AttemptLost) -> Session:
         return session
     task, attempt = found
     lost = task.lost_in_a_row + 1
+    attempt = replace(attempt, error=body.why, thread=body.thread or attempt.thread)
     mode = going_on(session.plan.tasks[body.task], attempt.thread)
     phase: Phase = Stuck(about="lost", mode=mode) if lost % LOST_IN_A_ROW_MAX == 0 else Ready(mode=mode, why="lost")
-    attempt = replace(attempt, error=body.why)
     task = replace(task, phase=phase, attempt=attempt, lost_in_a_row=lost, thread=attempt.thread or task.thread)
     return _live(_set(session, body.task, task), -1, entry.wall)
 

@@ -55,6 +55,14 @@ async def conclude(
     )
 
 
+async def said_thread(engine: Engine, session: Session, task_id: str, where: Path) -> str | None:
+    """The conversation that an attempt without a result named in its output, so that another one can go on with it."""
+    profile = engine.agents().get(session.plan.tasks[task_id].agent)
+    ending = readers.Ending(cause="stopped", ended_us=engine.clock.wall())
+    read = readers.read_conclusion
+    return (await anyio.to_thread.run_sync(read, profile, where / OUTPUT_FILE, where / ERRORS_FILE, ending)).thread
+
+
 def gather(where: Path) -> bytes:
     """The transcript: what was written to standard output, and after a rule what was written to standard error."""
     output, errors = (

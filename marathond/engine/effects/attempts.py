@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from marathond.agents import launch
 from marathond.attempt import lifecycle
 from marathond.attempt.lifecycle import Absent, Alive, Ended, Lost
 from marathond.attempt.records import Started
@@ -18,7 +19,7 @@ from marathond.domain import entries as e
 from marathond.domain.effects import DriveAttempt
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Attempt, Dispatched, Session
-from marathond.engine.conclude import conclude
+from marathond.engine.conclude import conclude, said_thread
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.prepare import prepare
 from marathond.workspace.git import GitError
@@ -70,7 +71,7 @@ async def _begin(
         )
         await engine.append(session.id, _not_run(effect, "not_started", str(error)))
         return None
-    await engine.append(session.id, _started(effect, started, ready.agent_version))
+    await engine.append(session.id, _started(engine, session, effect, started, ready.agent_version))
     return started
 
 
@@ -78,10 +79,12 @@ def _not_run(effect: DriveAttempt, outcome: e.Outcome, error: str) -> e.AttemptF
     return e.AttemptFinished(task=effect.task, attempt=effect.attempt, outcome=outcome, error=error[:2000])
 
 
-def _started(effect: DriveAttempt, started: Started, version: str | None) -> e.AttemptStarted:
+def _started(
+    engine: Engine, session: Session, effect: DriveAttempt, started: Started, version: str | None
+) -> e.AttemptStarted:
     return e.AttemptStarted(
         task=effect.task, attempt=effect.attempt, pid=started.pid, start_ticks=started.start_ticks,
-        boot_id=started.boot_id, agent_version=version,
+        boot_id=started.boot_id, agent_version=version, thread=_thread(engine, session, effect),
     )  # fmt: skip
 
 
@@ -91,7 +94,7 @@ async def _take_over(
     """An attempt that an earlier daemon started: it is adopted into the present run."""
     bodies: list[e.Body] = []
     if isinstance(session.tasks[effect.task].phase, Dispatched):
-        bodies.append(_started(effect, started, None))
+        bodies.append(_started(engine, session, effect, started, None))
     if session.run is not None and attempt.run != session.run.id:
         bodies.append(e.AttemptAdopted(task=effect.task, attempt=effect.attempt, run=session.run.id))
     if bodies:
@@ -120,11 +123,21 @@ async def _record(engine: Engine, session: Session, effect: DriveAttempt, where:
     if isinstance(found, Lost):
         marker = f"{session.id}/{effect.task}/{effect.attempt}"
         await anyio.to_thread.run_sync(lifecycle.sweep, marker, found.started.cgroup)
-        lost = e.AttemptLost(task=effect.task, attempt=effect.attempt, why=found.why)
+        thread = await said_thread(engine, session, effect.task, where)
+        lost = e.AttemptLost(task=effect.task, attempt=effect.attempt, why=found.why, thread=thread)
         await engine.append(session.id, lost)
         return
     finished = await conclude(engine, session, effect.task, effect.attempt, where, found.exit)
     await engine.append(session.id, finished)
+
+
+def _thread(engine: Engine, session: Session, effect: DriveAttempt) -> str | None:
+    """The conversation, as far as it is known before the agent says a word: the one that goes on, or the one we chose."""
+    attempt = session.tasks[effect.task].attempt
+    if attempt is not None and attempt.thread is not None:
+        return attempt.thread
+    profile = engine.agents().get(session.plan.tasks[effect.task].agent)
+    return launch.thread_id(session.id, effect.task, effect.attempt) if profile.thread == "chosen" else None
 
 
 def _grace_ms(engine: Engine, session: Session, effect: DriveAttempt) -> int:
