@@ -1,6 +1,7 @@
 """From profiles to processes: arguments, input, environment, threads and consent."""
 
 import os
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from marathond.agents import launch, registry
 from marathond.agents.launch import Launch
 from marathond.agents.profile import AsRoot, Profile
+from marathond.agents.readers import Conclusion, Ending, make
 from marathond.domain.errors import MarathonError
 
 AGENTS = registry.load(None)
@@ -172,3 +174,17 @@ def test_executables_are_found_on_the_given_path_alone(tmp_path: Path) -> None:
     assert launch.read_version(versioned, {"PATH": f"{tmp_path}:{os.environ['PATH']}"}) == "tool 1.2.3"
     assert launch.read_version(versioned, {"PATH": "/nowhere"}) is None
     assert launch.read_version(PLAIN, {}) is None
+
+
+def test_a_users_program_needs_no_code(tmp_path: Path) -> None:
+    """A profile that extends `command` has its prompt on stdin, its text as output, and exit 0 as success."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents/shout.toml").write_text('extends = "command"\ncommand = ["tr", "a-z", "A-Z"]\n')
+    agents = registry.load(tmp_path)
+    assert agents.problems == []
+    built = build(agents.get("shout"), prompt="hello\n")
+    done = subprocess.run(built.argv, input=built.stdin, capture_output=True, check=True)
+    reader = make(agents.get("shout"))
+    for line in done.stdout.decode().splitlines():
+        reader.feed(line)
+    assert reader.conclude(Ending(cause="exit", ended_us=0, exit_code=0)) == Conclusion(outcome="ok", text="HELLO")

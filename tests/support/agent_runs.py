@@ -107,6 +107,7 @@ class Workshop:
         )
         wanted = {
             "PATH": search_path("claude", "codex"),
+            **{name: os.environ[name] for name in ("TZ",) if name in os.environ},  # texts state resets in local time
             **own,
             **started.env,
             "MARATHON_ATTEMPT": marker,
