@@ -2,7 +2,7 @@
 const net = require("node:net");
 const rpc = require("vscode-jsonrpc/node");
 
-async function main(path) {
+async function main(path, plan) {
   const socket = net.createConnection(path);
   const connection = rpc.createMessageConnection(new rpc.StreamMessageReader(socket), new rpc.StreamMessageWriter(socket));
   const seen = { entries: [], output: "", outputEnded: false };
@@ -19,7 +19,7 @@ async function main(path) {
   });
   connection.listen();
 
-  seen.started = await connection.sendRequest("session/start", { path: "/plan.toml", env: { NAME: "ünïcode" } });
+  seen.started = await connection.sendRequest("session/start", { path: plan, env: { NAME: "ünïcode" } });
   const session = seen.started.session_id;
   seen.subscribed = await connection.sendRequest("ledger/subscribe", { session, after: 0 });
   const page = await connection.sendRequest("attempt/output", { session, task: "a", follow: true });
@@ -38,7 +38,7 @@ async function main(path) {
   socket.destroy();
 }
 
-main(process.argv[2]).catch((error) => {
+main(process.argv[2], process.argv[3] || "/plan.toml").catch((error) => {
   console.error(error);
   process.exit(1);
 });
