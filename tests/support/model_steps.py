@@ -108,5 +108,9 @@ def claude_quota(resets_at: int, claim: str = "five_hour") -> Refuse:
 
 def codex_quota(resets_at: int) -> Refuse:
     """429 as a ChatGPT plan's spent window answers; `resets_at` in seconds since the epoch."""
-    more: dict[str, Any] = {"plan_type": "plus", "resets_at": resets_at, "resets_in_seconds": max(1, resets_at - int(time.time()))}
+    more: dict[str, Any] = {
+        "plan_type": "plus",
+        "resets_at": resets_at,
+        "resets_in_seconds": max(1, resets_at - int(time.time())),
+    }
     return refusal(429, "usage_limit_reached", "The usage limit has been reached", **more)
