@@ -1,0 +1,1 @@
+"""Delivery: what a session leaves behind for its user, for now a branch."""
