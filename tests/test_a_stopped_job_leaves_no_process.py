@@ -85,3 +85,15 @@ os._exit(main.main({str(folder)!r}, os.open({str(tmp_path / "confidential")!r}, 
         assert state.started.cgroup is None
         assert not is_alive(read_pid(tmp_path / "orphan"))
         assert not is_alive(read_pid(tmp_path / "bare"))
+
+
+async def test_an_agents_own_signals_come_in_their_order(tmp_path: Path) -> None:
+    """A profile that asks with INT first is asked with INT first, and with TERM only when that was not enough."""
+    script = "trap 'echo int' INT; trap 'echo term; exit 9' TERM; echo ready > ready; while :; do sleep 0.01; done"
+    job = shell_job(tmp_path, script, grace_ms=300)._replace(stop_signals=("INT", "TERM"))
+    with swept(job):
+        started = await launch(tmp_path / "job", job, env=ENV)
+        until((tmp_path / "ready").exists)
+        state = await stop(tmp_path / "job", started, job.patience_ms)
+        assert isinstance(state, Ended)
+        assert (tmp_path / "job/output").read_text() == "int\nterm\n"

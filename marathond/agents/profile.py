@@ -60,7 +60,7 @@ class AsRoot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """How to end the agent: signals in order, seconds between them, and how long it may be silent at least."""
+    """How to end the agent: signals in order (KILL always comes last), the seconds each is given, and how long it may be silent."""
 
     signals: tuple[Signal, ...] = ("TERM", "KILL")
     grace_s: int = 3

@@ -20,7 +20,8 @@ class Job(NamedTuple):
     `id` is `<session>/<task>/<attempt>`, for a check with `/<name>` after it. `stdin` names a file in the job's folder;
     None means an empty input. `timeout_ms` counts from the start of `argv`, `idle_ms` is silence on both of its outputs
     (None: no such bound); neither runs while the machine is suspended. `output_bytes_max` bounds each output file: half of it
-    for the beginning, half for the end. The shell lines of `setup` run first unless the file `setup_marker` exists, which
+    for the beginning, half for the end. To end it, each of `stop_signals` (`INT`, `TERM`, `HUP`) is sent to the whole tree and
+    given `grace_ms`; what lives after that is killed. The shell lines of `setup` run first unless the file `setup_marker` exists, which
     is made when all of them succeeded; without a marker they run each time.
     """
 
@@ -32,6 +33,7 @@ class Job(NamedTuple):
     stdin: str | None = None
     output_bytes_max: int = OUTPUT_BYTES_MAX
     grace_ms: int = STOP_GRACE_MS
+    stop_signals: tuple[str, ...] = ("TERM",)
     setup: tuple[str, ...] = ()
     setup_marker: str | None = None
     setup_timeout_ms: int = SETUP_TIMEOUT_MS
@@ -41,6 +43,11 @@ class Job(NamedTuple):
     def attempt_id(self) -> str:
         """The attempt that the job belongs to, `<session>/<task>/<attempt>`."""
         return "/".join(self.id.split("/")[:3])
+
+    @property
+    def patience_ms(self) -> int:
+        """How long ending it may take before anything is killed."""
+        return self.grace_ms * len(self.stop_signals)
 
 
 def write_job(directory: Path, job: Job) -> None:
@@ -54,7 +61,14 @@ def read_job(directory: Path) -> Job:
     fields: dict[str, Any] = json.loads((directory / JOB_FILE).read_bytes())
     if fields["v"] != SUPERVISOR_PROTOCOL:
         raise ValueError(f"job.json speaks protocol {fields['v']}, this supervisor {SUPERVISOR_PROTOCOL}")
-    return Job(**{**fields, "argv": tuple(fields["argv"]), "setup": tuple(fields["setup"])})
+    return Job(
+        **{
+            **fields,
+            "argv": tuple(fields["argv"]),
+            "setup": tuple(fields["setup"]),
+            "stop_signals": tuple(fields["stop_signals"]),
+        }
+    )
 
 
 class Confidential(NamedTuple):

@@ -28,24 +28,22 @@ class Past(NamedTuple):
     why: str
 
 
-def words(spec: Spec, prompt: str, mode: Mode, why: str, past: Past | None) -> str:
-    """What is said to the agent. `why` is the recorded reason of the attempt; `prompt` is already rendered."""
+def opening(spec: Spec, prompt: str, mode: Mode, past: Past | None) -> str:
+    """The words that open a new conversation: the whole prompt, already rendered, and a handoff if there was an attempt before."""
     if past is None:
         return prompt
-    if mode == "continue":
-        return _continue(spec, why, past)
-    return f"{prompt.rstrip()}\n\n---\n\n{_handoff(spec, mode, why, past)}"
+    return f"{prompt.rstrip()}\n\n---\n\n{_handoff(spec, mode, past.why, past)}"
 
 
-def _continue(spec: Spec, why: str, past: Past) -> str:
-    if why == "failed":
-        return (
-            "Your work was checked. Some checks passed; these still fail:\n\n"
-            f"{_failures(spec, past)}\n\nMend just what still fails, and keep what works."
-        )
+def continuation(spec: Spec, past: Past | None) -> str | None:
+    """What an agent that goes on in its thread is told: just what still fails. None: it was only interrupted, and its
+    profile knows what to say to that.
+    """
+    if past is None or past.why != "failed":
+        return None
     return (
-        "You were interrupted. The files are as you left them, but a command that was running may have had an effect that"
-        " you did not see: check the state of the files before you repeat it. Then go on with the task."
+        "Your work was checked. Some checks passed; these still fail:\n\n"
+        f"{_failures(spec, past)}\n\nMend just what still fails, and keep what works."
     )
 
 

@@ -16,7 +16,7 @@ from marathond.domain.contract import Task as Spec
 from marathond.domain.session import Attempt, Done, Session
 from marathond.engine.engine import Engine
 from marathond.engine.environment import attempt_environment
-from marathond.engine.handoff import words
+from marathond.engine.handoff import continuation, opening
 from marathond.engine.past import past_of
 from marathond.planning.templates import render
 from marathond.workspace.isolation import Created, Workspace
@@ -54,6 +54,7 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
         timeout_ms=spec.timeout_ms,
         idle_ms=max(spec.idle_ms, built.idle_floor_ms),
         grace_ms=built.grace_ms,
+        stop_signals=tuple(name for name in built.stop_signals if name != "KILL"),
         setup=session.plan.contract.workspace.setup,
         setup_marker=str(setup_marker(engine, session.id, task_id)),
     )
@@ -81,20 +82,17 @@ async def _make_room(engine: Engine, session: Session, task_id: str, attempt: At
 async def _command(
     engine: Engine, session: Session, spec: Spec, attempt: Attempt, profile: Profile, where: Path, cwd: str
 ) -> Launch:
-    if spec.run is not None:
-        prompt, continuation = spec.run, None
-    else:
-        rendered = render(spec.prompt or "", _names(session))
-        # a scripted agent plays its list from the start: words would not be TOML
-        past = None if profile.reader == "scripted" else await past_of(engine, session, spec.id, attempt)
-        why = past.why if past else "first"
-        prompt = words(spec, rendered, "cold" if attempt.mode == "continue" else attempt.mode, why, past)
-        continuation = words(spec, rendered, "continue", why, past)
+    past = None
+    if (
+        spec.prompt is not None and profile.reader != "scripted"
+    ):  # that one plays its list from the start: words are no TOML
+        past = await past_of(engine, session, spec.id, attempt)
+    prompt = spec.run if spec.run is not None else render(spec.prompt or "", _names(session))
     return launch.build(
         profile,
         mode=attempt.mode,
-        prompt=prompt,
-        continuation=continuation,
+        prompt=opening(spec, prompt, "cold" if attempt.mode == "continue" else attempt.mode, past),
+        continuation=continuation(spec, past),
         session=session.id,
         task=spec.id,
         attempt=attempt.number,

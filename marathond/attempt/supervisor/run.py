@@ -24,7 +24,7 @@ def run_job(
     redactor = Redactor(confidential.secrets)
     output = Capture(directory / OUTPUT_FILE, job.output_bytes_max, Redactor(confidential.secrets))
     errors = Capture(directory / ERRORS_FILE, job.output_bytes_max, Redactor(confidential.secrets))
-    supervision = Supervision(signals, tree, cgroup, job.grace_ms)
+    supervision = Supervision(signals, tree, cgroup, job.stop_signals, job.grace_ms)
     run = _Run(directory, job, _environment(job, confidential.env), supervision, output, errors)
     try:
         exit_ = run.setup() or run.program()

@@ -34,10 +34,13 @@ class Supervision:
     All times are monotonic, which on Linux stands still while the machine is suspended.
     """
 
-    def __init__(self, signals: Signals, tree: Tree, cgroup: Cgroup | None, grace_ms: int) -> None:
+    def __init__(
+        self, signals: Signals, tree: Tree, cgroup: Cgroup | None, stop_signals: tuple[str, ...], grace_ms: int
+    ) -> None:
         self._signals = signals
         self._tree = tree
         self._cgroup = cgroup
+        self._stop_signals = [signal.Signals[f"SIG{name}"] for name in stop_signals]
         self._grace_ms = grace_ms
         self._captures: dict[int, Capture] = {}
         self._statuses: dict[int, int] = {}
@@ -99,19 +102,24 @@ class Supervision:
         return None
 
     def _end_all(self) -> bool:
-        """TERM to everybody, their grace, then KILL until nobody is left; output is taken in all the while."""
-        if not self._tree.members():
-            return True
-        self._tree.terminate()
-        kill_at = _now_ms() + self._grace_ms
+        """Asks everybody, signal by signal, each with its grace, then kills until nobody is left; output is taken in meanwhile."""
+        for number in self._stop_signals:
+            if self._tree.members():
+                self._tree.ask(number)
+                self._wait_until_empty(self._grace_ms)
+        gone = self._wait_until_empty(_KILL_MS_MAX, kill=True)
+        self._reap()
+        return gone
+
+    def _wait_until_empty(self, patience_ms: int, *, kill: bool = False) -> bool:
+        """Whether nobody is left before the time is up."""
+        end = _now_ms() + patience_ms
         while self._tree.members():
-            now = _now_ms()
-            if now >= kill_at + _KILL_MS_MAX:
+            if _now_ms() >= end:
                 return False
-            if now >= kill_at:
+            if kill:
                 self._tree.kill()
             self._turn(_KILL_PACE_MS)
-        self._reap()
         return True
 
     def _turn(self, wait_ms: int | None) -> None:

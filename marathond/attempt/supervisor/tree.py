@@ -25,10 +25,10 @@ class Tree:
             found |= {process for pid in self._cgroup.members() if (process := identify(pid)) is not None}
         return [process for process in found if process.pid != os.getpid()]
 
-    def terminate(self) -> None:
-        """Asks everybody to end."""
+    def ask(self, number: signal.Signals) -> None:
+        """Sends everybody a signal that asks for the end."""
         for process in self.members():
-            send(process, signal.SIGTERM)
+            send(process, number)
 
     def kill(self) -> None:
         """Ends everybody. What is being forked at this moment may escape: call again until `members` is empty."""

@@ -141,5 +141,6 @@ def _thread(engine: Engine, session: Session, effect: DriveAttempt) -> str | Non
 
 
 def _grace_ms(engine: Engine, session: Session, effect: DriveAttempt) -> int:
-    """The agent's own grace between TERM and KILL."""
-    return engine.agents().get(session.plan.tasks[effect.task].agent).stop.grace_s * 1000
+    """How long the agent may take to end when it is asked to: each of its signals has its grace."""
+    stop = engine.agents().get(session.plan.tasks[effect.task].agent).stop
+    return stop.grace_s * 1000 * max(1, sum(name != "KILL" for name in stop.signals))
