@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from marathond.attempt.detach import spawn_supervisor
+from marathond.attempt.job import Confidential, Job, write_job
 from marathond.attempt.lifecycle import Absent, Alive, Ended, LaunchFailed, Lost, inspect, launch, recover, wait
 from marathond.attempt.records import write_start
 from tests.support.jobs import ENV, is_alive, living, read_pid, run, shell_job, swept, until
@@ -138,15 +140,30 @@ async def test_two_supervisors_run_one_agent(tmp_path: Path) -> None:
 
 
 async def test_a_supervisor_that_comes_after_recovery_starts_nothing(tmp_path: Path) -> None:
-    """Once recovery has concluded that nothing was started, a late supervisor leaves without running the agent."""
-    job = shell_job(tmp_path, "echo x >> ran")
-    (tmp_path / "job").mkdir()
+    """Once recovery has found nothing, the job may be launched again, and a supervisor of the earlier launch leaves at any time."""
+    job = shell_job(tmp_path, "echo x >> ran; while [ ! -e go ]; do sleep 0.01; done")
+    old = job._replace(launch="spawned by a daemon that was killed")
+    write_job(tmp_path / "job", old)
     assert inspect(tmp_path / "job") == Absent()
     assert await recover(tmp_path / "job") == Absent()
-    with pytest.raises(LaunchFailed):
-        await launch(tmp_path / "job", job, env=ENV)
-    assert not (tmp_path / "ran").exists()
-    assert inspect(tmp_path / "job") == Absent()
+    assert await _came_to_nothing(tmp_path / "job", old)
+    write_job(tmp_path / "job", job._replace(launch="stored, and its supervisor is not there yet"))
+    assert await _came_to_nothing(tmp_path / "job", old)
+    with swept(job):
+        started = await launch(tmp_path / "job", job, env=ENV)
+        (tmp_path / "go").touch()
+        assert isinstance(await wait(tmp_path / "job", started), Ended)
+    assert (tmp_path / "ran").read_text() == "x\n"
+
+
+async def _came_to_nothing(folder: Path, job: Job) -> bool:
+    """Whether a supervisor ended without a start record."""
+    ready = spawn_supervisor(folder, job, Confidential(ENV, {}))
+    with anyio.fail_after(10):
+        await anyio.wait_readable(ready)
+    said = os.read(ready, 1)
+    os.close(ready)
+    return said == b"" and inspect(folder) == Absent()
 
 
 async def test_a_supervisor_that_cannot_start_says_why(tmp_path: Path) -> None:

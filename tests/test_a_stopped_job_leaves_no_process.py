@@ -21,7 +21,7 @@ setsid sh -c 'trap "" TERM; echo $$ > {dir}/orphan; exec sleep 300' > /dev/null 
 
 async def test_stop_takes_the_setsid_children_too(tmp_path: Path) -> None:
     """Stop ends the program and its orphans in other sessions, even those that ignore TERM or dropped the marker."""
-    job = shell_job(tmp_path, STUBBORN.format(dir=tmp_path) + "echo $$ > main; sleep 300")
+    job = shell_job(tmp_path, STUBBORN.format(dir=tmp_path) + "echo $$ > main; exec sleep 300")
     with swept(job):
         started = await launch(tmp_path / "job", job, env=ENV)
         pids = [read_pid(tmp_path / name) for name in ("main", "orphan", "bare")]
@@ -76,7 +76,7 @@ def test_no_control_group_is_needed(tmp_path: Path) -> None:
 import os
 from marathond.attempt.supervisor import main
 main.Cgroup.make = classmethod(lambda cls, name: None)
-os._exit(main.main({str(folder)!r}, os.open({str(tmp_path / "confidential")!r}, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)))
+os._exit(main.main({str(folder)!r}, "", os.open({str(tmp_path / "confidential")!r}, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)))
 """
     with swept(job):
         subprocess.run([sys.executable, "-c", driver], check=True, timeout=30, start_new_session=True)

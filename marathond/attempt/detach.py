@@ -31,7 +31,7 @@ def spawn_supervisor(directory: Path, job: Job, confidential: Confidential) -> i
         try:
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", _SUPERVISOR, str(directory), "3", "4"],
+                [sys.executable, "-I", "-S", _SUPERVISOR, str(directory), job.launch, "3", "4"],
                 _supervisor_environment(job),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

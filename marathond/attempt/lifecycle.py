@@ -18,17 +18,17 @@ import anyio
 from anyio import to_thread
 
 from marathond.attempt.detach import spawn_supervisor
-from marathond.attempt.job import Confidential, Job, write_job
+from marathond.attempt.job import JOB_FILE, Confidential, Job, write_job
 from marathond.attempt.processes import ATTEMPT_MARKER, JOB_MARKER, boot_id, marked, open_pidfd, send
 from marathond.attempt.records import (
     LOCK_FILE,
     LOG_FILE,
-    VOID_FILE,
     Exit,
     Started,
     is_used,
     read_exit,
     read_start,
+    sync_folder,
     write_durably,
 )
 from marathond.attempt.supervisor.cgroup import Cgroup
@@ -93,8 +93,7 @@ async def launch(
     supervisor in memory only. `stdin` is stored beside the job as its input. Raises LaunchFailed when nothing was started (also when
     this folder was used before) and OSError when the folder cannot be written.
     """
-    if stdin is not None:
-        job = job._replace(stdin=INPUT_FILE)
+    job = job._replace(launch=os.urandom(8).hex(), stdin=INPUT_FILE if stdin is not None else job.stdin)
     await to_thread.run_sync(_prepare, directory, job, stdin)
     named = secrets if isinstance(secrets, Mapping) else {f"secret-{n}": value for n, value in enumerate(secrets, 1)}
     ready = spawn_supervisor(directory, job, Confidential(env, named))
@@ -105,7 +104,7 @@ async def launch(
                 started = await to_thread.run_sync(read_start, directory)
                 if started is not None:
                     return started
-            raise LaunchFailed(await to_thread.run_sync(_why_not_started, directory))
+            raise LaunchFailed(await to_thread.run_sync(_why_not_started, directory, job.launch))
     finally:
         os.close(ready)
     await to_thread.run_sync(sweep, job.id)
@@ -123,10 +122,10 @@ def inspect(directory: Path) -> State:
 async def recover(directory: Path) -> State:
     """What a restarted daemon may rely on about a job that it did not start.
 
-    `Absent` is final: a supervisor that comes late will start nothing. After `Lost` no process of the job is left. Raises
-    ValueError for a damaged start record.
+    After `Absent` the job may be launched: a supervisor that was spawned before and comes late will start nothing. After
+    `Lost` no process of the job is left. Raises ValueError for a damaged start record.
     """
-    state = await to_thread.run_sync(_look, directory, fcntl.LOCK_EX, _conclude_for_good)
+    state = await to_thread.run_sync(_look, directory, fcntl.LOCK_EX, _conclude_and_withdraw)
     if isinstance(state, Lost):
         await to_thread.run_sync(sweep, state.started.job, state.started.cgroup)
     return state
@@ -191,8 +190,8 @@ def _prepare(directory: Path, job: Job, stdin: bytes | None) -> None:
     write_job(directory, job)
 
 
-def _why_not_started(directory: Path) -> str:
-    if is_used(directory):
+def _why_not_started(directory: Path, mine: str) -> str:
+    if is_used(directory) or mine.encode() not in (directory / JOB_FILE).read_bytes():
         return _USED
     return _log(directory) or "the supervisor ended without a word"
 
@@ -246,8 +245,10 @@ def _conclude(directory: Path) -> Absent | Ended | Lost:
     return Lost(started, f"its supervisor failed: {words[-1]}" if words else "its supervisor is gone")
 
 
-def _conclude_for_good(directory: Path) -> Absent | Ended | Lost:
+def _conclude_and_withdraw(directory: Path) -> Absent | Ended | Lost:
+    """Without the stored job, a supervisor that waits for the lock that we hold has nothing to run."""
     state = _conclude(directory)
     if isinstance(state, Absent):
-        write_durably(directory / VOID_FILE, b"")
+        (directory / JOB_FILE).unlink(missing_ok=True)
+        sync_folder(directory)
     return state

@@ -14,7 +14,6 @@ from marathond.attempt.processes import Process
 LOCK_FILE: Final = "lock"
 START_FILE: Final = "start.json"
 EXIT_FILE: Final = "exit.json"
-VOID_FILE: Final = "void"
 LOG_FILE: Final = "supervisor.log"
 OUTPUT_FILE: Final = "output"
 ERRORS_FILE: Final = "errors"
@@ -86,8 +85,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_used(folder: Path) -> bool:
-    """Whether a supervisor has started in a folder, or must not any more."""
-    return any((folder / name).exists() for name in (START_FILE, EXIT_FILE, VOID_FILE))
+    """Whether a supervisor has started in a folder."""
+    return any((folder / name).exists() for name in (START_FILE, EXIT_FILE))
 
 
 def write_start(folder: Path, started: Started) -> None:

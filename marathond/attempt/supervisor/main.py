@@ -1,8 +1,8 @@
 """The life of a supervisor: lock, start record, setup, program, end of the tree, exit record.
 
 The lock is the authority on who works in a job's folder. It is held from before the start record until the process is gone, by
-this process alone: the descriptor is closed in everything it executes. Whoever cannot take it, or finds that the folder
-has been used or declared void, leaves without having done anything.
+this process alone: the descriptor is closed in everything it executes. Whoever cannot take it, or finds that the folder has
+been used or that the job stored in it belongs to another launch, leaves without having done anything.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ CRASHED: Final = 70
 _LOCK_SECONDS_MAX: Final = 2.0
 
 
-def main(folder: str, confidential_fd: int, ready_fd: int) -> int:
+def main(folder: str, launch: str, confidential_fd: int, ready_fd: int) -> int:
     """Runs the job in `folder`. Reads environment and secrets from one descriptor; writes a byte to the other once started."""
     directory = Path(folder)
     tree: Tree | None = None
@@ -42,7 +42,9 @@ def main(folder: str, confidential_fd: int, ready_fd: int) -> int:
             return NOT_MINE
         with os.fdopen(confidential_fd, "rb") as file:
             confidential = Confidential.decode(file.read())
-        job = read_job(directory)
+        job = _mine(directory, launch)
+        if job is None:
+            return NOT_MINE
         cgroup = Cgroup.make(job.id.replace("/", "-"))
         tree = Tree(job.id, cgroup)
         slot = ExitSlot(directory)
@@ -87,6 +89,15 @@ def _take(directory: Path) -> bool:
         else:
             return not is_used(directory)
     return False
+
+
+def _mine(directory: Path, launch: str) -> Job | None:
+    """The stored job, unless a daemon that recovered has withdrawn our launch meanwhile. The lock is held."""
+    try:
+        job = read_job(directory)
+    except FileNotFoundError:
+        return None
+    return job if job.launch == launch else None
 
 
 def _started(job: Job, cgroup: Cgroup | None) -> Started:

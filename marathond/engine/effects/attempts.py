@@ -38,7 +38,7 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
     attempt = task.attempt
     assert attempt is not None
     where = folder(engine, session.id, effect.task, effect.attempt)
-    found = await anyio.to_thread.run_sync(lifecycle.inspect, where)
+    found = await lifecycle.recover(where)
     if isinstance(found, Absent):
         started = await _begin(engine, session, effect, attempt, where, handle)
         if started is None:

@@ -54,7 +54,7 @@ async def _in_flight(engine: Engine, session: Session, effect: RunChecks, indexe
     """Whether a check that an earlier daemon started still lives: then the tree is not touched."""
     for index in indexes:
         for number in range(_LOST_MAX):
-            found = await anyio.to_thread.run_sync(lifecycle.inspect, _place(engine, session, effect, index, number))
+            found = await lifecycle.recover(_place(engine, session, effect, index, number))
             if isinstance(found, Alive):
                 return True
     return False
@@ -100,7 +100,7 @@ async def _run(
 async def _perform(
     engine: Engine, session: Session, effect: RunChecks, index: int, check: RunCheck, where: Path, handle: Handle
 ) -> Ended | Lost:
-    found = await anyio.to_thread.run_sync(lifecycle.inspect, where)
+    found = await lifecycle.recover(where)
     if isinstance(found, Absent):
         spec = session.plan.tasks[effect.task]
         workspace = await engine.rooms.workspace(session, effect.task)
