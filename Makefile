@@ -15,7 +15,7 @@ help:
 	@echo "make demo    see Marathon at work: a daemon killed half-way, nothing lost, nothing done twice (one minute)"
 	@echo "make test    install what the tests need, and run them"
 	@echo "make check   lint, format and types"
-	@echo "make bench   measure the ledger, the daemon's start and the client"
+	@echo "make bench   measure ledger, redaction, the start of jobs and daemon, and the client"
 	@echo "make drill   the long fault drills, which \`make test\` leaves out"
 	@echo "make docs    write the generated pages anew: docs/protocol.md and docs/openrpc.json"
 	@echo "make clean   remove what these commands made"
@@ -33,10 +33,12 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --diff .
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary demo/run.py docs/generate.py
+	@for part in bench/*.py; do $(BIN)/mypy --no-error-summary "$$part" || exit 1; done
 	@echo "check: ruff and mypy have nothing to say"
 
 bench: $(VENV)/.runtime | tools
-	@$(BIN)/python bench/run.py $(ARGS)
+	@for part in bench/*.py; do $(BIN)/python "$$part" || exit 1; done
 
 docs: $(VENV)/.runtime
 	@$(BIN)/python docs/generate.py
