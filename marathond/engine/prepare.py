@@ -82,17 +82,14 @@ async def _make_room(engine: Engine, session: Session, task_id: str, attempt: At
 async def _command(
     engine: Engine, session: Session, spec: Spec, attempt: Attempt, profile: Profile, where: Path, cwd: str
 ) -> Launch:
-    past = None
-    if (
-        spec.prompt is not None and profile.reader != "scripted"
-    ):  # that one plays its list from the start: words are no TOML
-        past = await past_of(engine, session, spec.id, attempt)
+    scripted = profile.reader == "scripted"  # it plays its list from the start, always: words are no TOML
+    past = None if spec.prompt is None or scripted else await past_of(engine, session, spec.id, attempt)
     prompt = spec.run if spec.run is not None else render(spec.prompt or "", _names(session))
     return launch.build(
         profile,
         mode=attempt.mode,
         prompt=opening(spec, prompt, "cold" if attempt.mode == "continue" else attempt.mode, past),
-        continuation=continuation(spec, past),
+        continuation=prompt if scripted else continuation(spec, past),
         session=session.id,
         task=spec.id,
         attempt=attempt.number,
