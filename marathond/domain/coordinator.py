@@ -23,6 +23,13 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     stated: bool
 
 
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on a session whose own chain is broken; it holds until a later gate (by seq) is passed."""
+
+    points: tuple[e.Verdict, ...]
+    seq: int
+
+
 class Slot(NamedTuple):
     """Who uses a slot."""
 
@@ -40,7 +47,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     turns: Map[str, int] = Map()
     granted: int = 0
     pools: Map[str, Pool] = Map()
-    quarantined: Map[str, tuple[e.Verdict, ...]] = Map()
+    quarantined: Map[str, Quarantined] = Map()
     pruned: Map[str, e.SessionPruned] = Map()
     boot_id: str = ""
 
@@ -73,7 +80,8 @@ def evolve(box: Box, entry: e.Entry) -> Box:
         case e.PoolOpened(pool=pool):
             return replace(box, pools=_without(box.pools, pool))
         case e.SessionQuarantined(session=session, points=points):
-            return replace(box, quarantined=box.quarantined.set(session, tuple(points)))
+            verdict = Quarantined(points=tuple(points), seq=entry.seq)
+            return replace(box, quarantined=box.quarantined.set(session, verdict))
         case e.SessionPruned(session=session):
             return replace(box, pruned=box.pruned.set(session, entry.body), turns=_without(box.turns, session))
         case e.DaemonStarted(boot_id=boot_id):
@@ -103,8 +111,11 @@ def _occupies(session: Session, slot: Slot) -> bool:
     )  # fmt: skip
 
 
-def limits_seen(box: Box, session: Session, body: e.Body) -> list[e.Body]:
-    """What a session's entry says about a vendor's pool: a quota timer shuts it, a good attempt opens it."""
+def limits_seen(box: Box, session: Session, body: e.Body, pools: Mapping[str, str]) -> list[e.Body]:
+    """What a session's entry says about a vendor's pool: a quota timer shuts it, a good attempt or an impatient user opens it.
+
+    `session` is the state after the entry; `pools` are the agents' pools (see `Capacity`).
+    """
     match body:
         case e.TimerSet(timer_kind="quota", pool=str(pool), task=task_id, due=due):
             attempt = session.tasks[task_id].attempt
@@ -124,6 +135,10 @@ def limits_seen(box: Box, session: Session, body: e.Body) -> list[e.Body]:
         case e.AttemptFinished(outcome="ok", task=task_id):
             attempt = session.tasks[task_id].attempt
             return [e.PoolOpened(pool=attempt.pool)] if attempt and attempt.pool in box.pools else []
+        case e.SessionResumed(now=True):
+            agents = (agent_of(session, i) for i in in_order(session) if isinstance(session.tasks[i].phase, Ready))
+            wanted = dict.fromkeys(pools.get(agent, agent) for agent in agents)
+            return [e.PoolOpened(pool=pool) for pool in wanted if pool in box.pools]
         case _:
             return []
 
@@ -188,6 +203,12 @@ def dispatch(box: Box, sessions: Iterable[Session], capacity: Capacity, now: int
         out += [e.Draft(e.SYSTEM, grant), _for(session, intent)]
 
 
+def agent_of(session: Session, task_id: str) -> str:
+    """The agent that works on a task; `command` for one that has none."""
+    spec = session.plan.tasks[task_id]
+    return "command" if spec.run is not None else spec.agent
+
+
 def _for(session: Session, body: e.Body) -> e.Draft:
     return e.Draft(e.session_stream(session.id), body)
 
@@ -198,7 +219,7 @@ def intend(session: Session, task_id: str, pools: Mapping[str, str]) -> e.Attemp
     assert isinstance(task.phase, Ready)
     assert session.run is not None
     mode = task.phase.mode
-    agent = "command" if spec.run is not None else spec.agent
+    agent = agent_of(session, task_id)
     return e.AttemptIntended(
         task=task_id,
         attempt=task.begun + 1,

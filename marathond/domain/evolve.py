@@ -192,8 +192,8 @@ def _run_ended(session: Session, _entry: e.Entry, _body: e.RunEnded) -> Session:
     return replace(session, run=None)
 
 
-def _gate_passed(session: Session, _entry: e.Entry, _body: e.GatePassed) -> Session:
-    return replace(session, quarantine=None)
+def _gate_passed(session: Session, entry: e.Entry, _body: e.GatePassed) -> Session:
+    return replace(session, quarantine=None, passed=entry.seq)
 
 
 def _gate_refused(session: Session, _entry: e.Entry, body: e.GateRefused) -> Session:

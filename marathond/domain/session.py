@@ -242,7 +242,10 @@ class End(_Value, frozen=True):
 
 
 class Session(_Value, frozen=True):
-    """Everything that is known about one session. `first` is the tip it began with: its base, or what it carried on from."""
+    """Everything that is known about one session. `first` is the tip it began with: its base, or what it carried on from.
+
+    `passed` is the seq of the last gate that it passed.
+    """
 
     id: str
     name: str
@@ -273,6 +276,7 @@ class Session(_Value, frozen=True):
     aborting: bool = False
     given_up: str | None = None
     quarantine: tuple[Verdict, ...] | None = None
+    passed: int = 0
     delivery: Delivery | None = None
     delivered: Delivery | None = None
     end: End | None = None

@@ -7,6 +7,8 @@ Everybody else reads only what is committed. Nothing here does I/O.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from marathond.domain import coordinator, evolve
 from marathond.domain import entries as e
 from marathond.domain.contract import Frozen
@@ -65,7 +67,7 @@ class Kernel:
         for entry in entries:
             session = evolve.evolve(session, entry, self.contracts)
         if session is not None:
-            self.sessions[session.id] = session
+            session = self.sessions[session.id] = _judged(session, self.box)
             self._touch(session)
         return session
 
@@ -86,15 +88,23 @@ class Kernel:
         session_id = e.session_of(entry.stream)
         if session_id is None:
             self._staged_box = coordinator.evolve(self.peek_box, entry)
+            if isinstance(entry.body, e.SessionQuarantined):
+                self._quarantine(entry.body.session)
             return
         if session_id in self.broken:
             return  # a verdict about it may be recorded; there is no state that it could change
         session = evolve.evolve(self.peek(session_id), entry, self.contracts)
         self._staged[session_id] = session
         self._touch(session)
-        self._follow += (
-            e.Draft(e.SYSTEM, body) for body in coordinator.limits_seen(self.peek_box, session, entry.body)
-        )
+        seen = coordinator.limits_seen(self.peek_box, session, entry.body, self.capacity.pools)
+        self._follow += (e.Draft(e.SYSTEM, body) for body in seen)
+
+    def _quarantine(self, session_id: str) -> None:
+        """A verdict that stands in `system`, because the session's own chain is broken, holds for the session all the same."""
+        session = self.peek(session_id)
+        if session is not None:
+            self._staged[session_id] = session = _judged(session, self.peek_box)
+            self._touch(session)
 
     def _touch(self, session: Session) -> None:
         self._dirty[session.id] = None
@@ -153,3 +163,9 @@ class Kernel:
 
     def _clear(self) -> None:
         self._staged, self._staged_box, self._follow = {}, None, []
+
+
+def _judged(session: Session, box: Box) -> Session:
+    """The session under the verdict that `system` holds about it, unless it has passed a gate since."""
+    verdict = box.quarantined.get(session.id)
+    return session if verdict is None or session.passed > verdict.seq else replace(session, quarantine=verdict.points)

@@ -93,7 +93,7 @@ class World:
             return
         session = evolve(self.sessions.get(session_id), entry, self.contracts)
         self.sessions[session_id] = session
-        self.follow = coordinator.limits_seen(self.box, session, entry.body)
+        self.follow = coordinator.limits_seen(self.box, session, entry.body, self.capacity.pools)
         for body in self.follow:
             self._seal(e.Draft(e.SYSTEM, body))
 
