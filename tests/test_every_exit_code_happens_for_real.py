@@ -191,11 +191,12 @@ def test_66_69_and_70(box: Box) -> None:
     assert box.daemon is not None
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(box.daemon.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    full = box.ctl("start", plan, "--json")
+    full = box.ctl("start", plan, "--key", "once", "--json")
     assert full.code == 70, full
+    assert list((box.state / "env").glob("*.json")) == []
     resource.prlimit(box.daemon.pid, resource.RLIMIT_FSIZE, unlimited)
-    result = _run(box, DONE)
-    assert (result.code, result.json["state"]) == (0, "done"), "and the daemon goes on by itself"
+    result = _run(box, DONE, "--key", "once")
+    assert (result.code, result.json["state"]) == (0, "done"), "the daemon goes on by itself, and the key is free"
 
 
 def test_77_before_a_session_exists(box: Box) -> None:

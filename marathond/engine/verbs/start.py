@@ -104,7 +104,11 @@ async def start(
         unsandboxed=consent,
         version=engine.version,
     )
-    entries = await engine.writer.submit(lambda: _creation(engine, created, frozen))
+    try:
+        entries = await engine.writer.submit(lambda: _creation(engine, created, frozen))
+    except MarathonError:
+        await _undo(engine, created)
+        raise
     first = entries[0].body if entries else None
     if not isinstance(first, e.SessionCreated):  # another client was first with this key
         await anyio.to_thread.run_sync(engine.environments.remove, session)
@@ -127,6 +131,13 @@ def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen) -> Chan
     ]
     row = ContractRow(created.session, 1, frozen.text, frozen.hash)
     return Change(drafts=[e.Draft(stream, body) for body in bodies], contracts=[row])
+
+
+async def _undo(engine: Engine, created: e.SessionCreated) -> None:
+    """The session was not recorded: its key is free again, and no value of its environment stays."""
+    if engine.keys.get(created.key or "") == created.session:
+        del engine.keys[created.key or ""]
+    await anyio.to_thread.run_sync(engine.environments.remove, created.session)
 
 
 async def _again(engine: Engine, session_id: str, key: str, frozen: Frozen, warnings: list[str]) -> dict[str, Any]:
