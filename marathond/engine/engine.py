@@ -18,7 +18,7 @@ from marathond.config import Config
 from marathond.domain import entries as e
 from marathond.domain.clock import Clock
 from marathond.domain.decide import next_due
-from marathond.domain.effects import DriveAttempt, Effect, open_effects
+from marathond.domain.effects import DriveAttempt, Effect, MoveTip, open_effects
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Session
 from marathond.engine.alarm import Alarm
@@ -201,8 +201,9 @@ class Engine:
                 handle.stop.set()
         if self.stopping:
             return
+        leaving = [handle.effect for key, handle in handles.items() if key not in wanted]
         for key, effect in wanted.items():
-            if key not in handles:
+            if key not in handles and not _in_the_way(leaving, effect):
                 handle = handles[key] = Handle(effect)
                 if isinstance(effect, DriveAttempt) and effect.stop:
                     handle.stop.set()
@@ -220,17 +221,23 @@ class Engine:
                     await self.executors[type(handle.effect)](self, session, handle.effect, handle)
                     break
                 except Exception as error:
+                    if not self._is_open(session_id, key):
+                        break  # another effect settled it, as when two tasks race for the tip
                     handle.tries += 1
                     self.trouble.setdefault(session_id, {})[key] = str(error) or type(error).__name__
                     log.exception("session %s: %s failed (%d)", session_id, handle.effect, handle.tries)
                 pause = min(_TROUBLE_MAX_SECONDS, _TROUBLE_FIRST_SECONDS * 2 ** min(10, handle.tries - 1))
-                with anyio.move_on_after(pause):
-                    await handle.stop.wait()
+                with anyio.move_on_after(pause):  # a stop that was asked for before must not turn the pause into a spin
+                    await (anyio.sleep_forever() if handle.stop.is_set() else handle.stop.wait())
         self.trouble.get(session_id, {}).pop(key, None)
         self._handles.get(session_id, {}).pop(key, None)
         self.look(session_id)
         self._committed.set()
         self._committed = anyio.Event()
+
+    def _is_open(self, session_id: str, key: tuple[object, ...]) -> bool:
+        """Whether an effect still waits for its outcome."""
+        return any(effect.key == key for effect in open_effects(self.kernel.sessions[session_id], self.clock.wall()))
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -292,3 +299,16 @@ class Engine:
             for handle in handles.values():
                 handle.stop.set()
         await self.until(lambda: not any(self._handles.values()))
+
+
+def _in_the_way(leaving: Sequence[Effect], wanted: Effect) -> bool:
+    """Whether what is no longer wanted, but has not ended yet, works where `wanted` would: in its task's workspace or on the tip.
+
+    Two at once would spoil each other's index. The end of the one makes the loop look again and start the other.
+    """
+    task = getattr(wanted, "task", None)
+    return any(
+        (task is not None and getattr(effect, "task", None) == task)
+        or (isinstance(effect, MoveTip) and isinstance(wanted, MoveTip))
+        for effect in leaving
+    )
