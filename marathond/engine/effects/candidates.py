@@ -73,9 +73,12 @@ async def _make(engine: Engine, session: Session, effect: MakeCandidate, attempt
 
 
 def _message(session: Session, task_id: str) -> str:
-    """The subject names the task and its first line; the ledger's head travels as a trailer."""
+    """The subject names the task and the first line of what was asked; the ledger's head travels as a trailer."""
     spec = session.plan.tasks[task_id]
-    summary = spec.run or session.plan.contract.goal or session.name
+    asked = (spec.run or spec.prompt or "").strip()
+    summary = (
+        session.plan.contract.goal or session.name if asked.startswith("[[") else asked
+    )  # a list of actions is no sentence
     return checkpoint_message(
         task=task_id, summary=summary.strip().partition("\n")[0], session=session.id,
         contract_hash=session.plan.frozen.hash, head_seq=session.head.seq, head_hash=session.head.hash,
