@@ -35,6 +35,7 @@ class Stage:
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MARATHON_"))}
         self.env = {
             **keep,
+            "PATH": f"{Path(sys.executable).parent}:{keep.get('PATH', os.defpath)}",  # the plan's checks say `python3`
             "MARATHON_STATE_DIR": str(self.root / "state"),
             "MARATHON_CONFIG_DIR": str(self.root / "config"),
             "GIT_CONFIG_GLOBAL": os.devnull,
