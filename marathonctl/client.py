@@ -28,6 +28,7 @@ ANSWER_SECONDS = 60.0
 """How long a daemon may take for an answer before it counts as silent; reading answers take milliseconds."""
 
 _CHUNK_BYTES = 64 * 1024
+_FAREWELL_SECONDS = 1.0
 
 Connect = Callable[[str], socket.socket]
 """Opens a connected stream socket to a path; raises OSError."""
@@ -134,7 +135,17 @@ class Client:
             self._socket.settimeout(self.answer_seconds)
             self._socket.sendall(frame)
         except OSError as error:
-            raise self._silent(error.strerror or "the connection broke") from error
+            raise self._farewell() or self._silent(error.strerror or "the connection broke") from error
+
+    def _farewell(self) -> MarathonError | None:
+        """Why the daemon closed the connection, if it said so: too many connections, another user's."""
+        try:
+            while message := self._receive(monotonic() + _FAREWELL_SECONDS):
+                if "error" in message and message.get("id") is None:
+                    return RemoteError(message["error"])
+        except MarathonError:  # it did not
+            pass
+        return None
 
     def _receive(self, give_up: float | None) -> dict[str, Any] | None:
         """The next message; None when the monotonic time `give_up` passes first."""

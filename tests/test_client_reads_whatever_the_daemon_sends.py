@@ -96,6 +96,17 @@ def test_a_daemon_that_hangs_up_is_silent_and_names_the_path(tmp_path: Path) -> 
     assert str(daemon.path) in caught.value.message
 
 
+def test_a_daemon_that_turns_a_client_away_is_quoted() -> None:
+    """What the daemon said before it hung up is told, not the broken pipe that the client met."""
+    ours, theirs = socket.socketpair()
+    refusal = {"code": -32039, "message": "Full.", "data": {"slug": "too_many_connections", "hint": "", "exit": 69}}
+    theirs.sendall(json.dumps({"jsonrpc": "2.0", "error": refusal, "id": None}).encode() + b"\n")
+    theirs.close()
+    with Client("/any", connect=lambda _path: ours) as client, pytest.raises(RemoteError) as caught:
+        client.call("session/list")
+    assert caught.value.kind.slug == "too_many_connections"
+
+
 def test_a_daemon_that_does_not_answer_in_time_is_silent(tmp_path: Path) -> None:
     """No answer within `answer_seconds` is `daemon_silent` too."""
     with (
