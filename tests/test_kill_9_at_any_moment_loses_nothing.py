@@ -109,8 +109,8 @@ def kill_at(box: Box, kills: list[tuple[str, str]]) -> None:
     queue.with_suffix(".made").rename(queue)
 
     def over() -> bool:
-        box.daemon_up()
-        return not queue.read_text() and box.status(session)["state"] != "running"
+        box.daemon_spawned()
+        return not queue.read_text() and box.ctl("tail", session, "--no-follow").code == 0
 
     box.until(over, "all kills have struck", 100, lambda: f"{queue.read_text()}\n{box.log[-3000:]}")
     assert_nothing_twice(box, session, tasks)

@@ -34,7 +34,7 @@ from marathond.engine.kernel import Broken, Kernel
 from marathond.engine.rooms import Rooms
 from marathond.engine.scrub import scrub
 from marathond.engine.shelf import Shelf
-from marathond.engine.tidy import tidy
+from marathond.engine.tidy import forget_ended, tidy, tidy_ended
 from marathond.engine.verbs import answer as answers
 from marathond.engine.verbs import resume as resumes
 from marathond.engine.verbs import start as starts
@@ -106,12 +106,14 @@ async def open_services(
         )
         engine.on_rest = lambda session: tidy(engine, session)
         await recovery.load_states(engine)
+        await forget_ended(engine)
         async with anyio.create_task_group() as tasks:
             await tasks.start(writer.run, kernel)
             tasks.start_soon(engine.watch.run)
             async with engine.serving():
                 await recovery.settle(engine, os.getpid(), prepared.mended)
                 tasks.start_soon(scrub, engine)
+                tasks.start_soon(tidy_ended, engine)
                 yield Service(engine)
             writer.stop()
             tasks.cancel_scope.cancel()

@@ -1,13 +1,20 @@
-"""What is given back when a session rests or ends: the lease on a checkout, stored environment values, clean worktrees."""
+"""What is given back when a session rests or ends: the lease on a checkout, stored environment values, worktrees.
+
+A daemon that is killed right after a session's end has not got round to that; the next one does it at its start.
+"""
 
 import logging
+from pathlib import Path
 
 import anyio.to_thread
 
 from marathond.domain.errors import MarathonError
-from marathond.domain.session import Session
+from marathond.domain.session import Done, Session
 from marathond.engine.engine import Engine
+from marathond.engine.sessions import find, known
 from marathond.workspace.git import GitError
+from marathond.workspace.isolation import Removed
+from marathond.workspace.refs import rescue_ref
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +28,50 @@ async def tidy(engine: Engine, session: Session) -> None:
 
 
 async def _remove_worktrees(engine: Engine, session: Session) -> None:
-    """Worktrees that hold nothing unsaved go; the others stay, for a retry or for a person to look at."""
+    """Those of tasks that are done go; what they hold beside their checkpoint is kept under a ref. The others go when they
+    hold nothing unsaved, and stay otherwise, for a retry or for a person to look at.
+    """
     if not (engine.places.workspaces / session.id).is_dir():
         return
     for task_id, task in session.tasks.items():
         if not task.begun:
             continue
+        kept = rescue_ref(session.id, task_id, task.begun + 1) if isinstance(task.phase, Done) else None
         try:
             workspace = await engine.rooms.workspace(session, task_id)
-            await workspace.remove(None, engine.clock.wall())
+            if isinstance(await workspace.remove(kept, engine.clock.wall()), Removed):
+                await anyio.to_thread.run_sync(_forget, engine.places.workspaces / session.id, task_id)
         except (MarathonError, GitError, OSError) as error:
             log.warning("session %s: the workspace of %s stays: %s", session.id, task_id, error)
+
+
+def _forget(folder: Path, task_id: str) -> None:
+    """What is remembered of a workspace goes with it, and with the last one the session's folder."""
+    (folder / f"{task_id}.setup").unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+async def forget_ended(engine: Engine) -> None:
+    """Removes the stored values of sessions that have ended. Called before clients are served."""
+    if engine.writer.read_only:
+        return  # what the ledger lost may say otherwise
+    unfinished = frozenset(await engine.readers.unfinished_sessions())
+    await anyio.to_thread.run_sync(engine.environments.keep_only, unfinished)
+
+
+async def tidy_ended(engine: Engine) -> None:
+    """Removes the worktrees that sessions which have ended left behind."""
+    if engine.writer.read_only:
+        return
+    folders = await anyio.to_thread.run_sync(_folders, engine.places.workspaces)
+    for session_id in [i for i in await known(engine) if i in folders]:
+        session = await find(engine, session_id)
+        if isinstance(session, Session) and session.end is not None:
+            await _remove_worktrees(engine, session)
+            engine.rooms.release(session_id)
+
+
+def _folders(root: Path) -> frozenset[str]:
+    """The sessions that have a folder with something in it."""
+    return frozenset(p.name for p in root.glob("*") if p.is_dir() and any(p.iterdir()))

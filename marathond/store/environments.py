@@ -5,11 +5,11 @@ owner may read, removed when the session ends. Blocking: async callers use a thr
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from marathond.domain.errors import PARTIAL_ARTIFACTS, MarathonError
-from marathond.store.files import make_folder, remove_durably, write_durably
+from marathond.store.files import make_folder, remove_durably, sweep_temporaries, write_durably
 
 
 class Environment(dict[str, str]):
@@ -50,6 +50,15 @@ class Environments:
     def remove(self, session: str) -> None:
         """Forgets a session's values for good. Raises OSError."""
         remove_durably(self.path(session))
+
+    def keep_only(self, sessions: Collection[str]) -> None:
+        """Forgets the values of all other sessions, and what a crash left half-written. Nobody may be writing. Raises OSError."""
+        if not self._root.is_dir():
+            return
+        sweep_temporaries(self._root)
+        for path in self._root.glob("*.json"):
+            if path.stem not in sessions:
+                remove_durably(path)
 
     def path(self, session: str) -> Path:
         """The session's file, whether or not it is there."""

@@ -13,6 +13,7 @@ from marathond.workspace.git import GitError
 from marathond.workspace.include import IncludeError, include_files
 from marathond.workspace.isolation import Created, Existing, Kept, Removed, WorkspaceMissing
 from marathond.workspace.nested import find_nested, unsaved_submodules, update_submodules
+from marathond.workspace.refs import session_refs
 from marathond.workspace.repository import Repository
 from marathond.workspace.rescue import rescue, take
 from marathond.workspace.tree import WorkingTree
@@ -168,9 +169,13 @@ class Worktree:
         write_durably(link, _pointer(admin))
 
     async def _is_unsaved(self, tree: WorkingTree) -> bool:
+        """Whether the files are no commit's, or HEAD is below no ref. Candidates and checkpoints are the session's commits."""
         head, snapshot = await take(tree)
         if snapshot.changes:
-            return True
+            mine = session_refs(self.path.parent.name) + "/"
+            saved = await self.repository.git.run("for-each-ref", "--format=%(tree)", "--", mine)
+            if snapshot.tree not in saved.text.splitlines():
+                return True
         kept = await self.repository.git.run("for-each-ref", "--count=1", "--contains", head)
         return not kept.stdout
 

@@ -123,15 +123,20 @@ class Box:
 
     def daemon_up(self) -> None:
         """Starts a daemon when none of ours lives, and waits until it answers."""
+        if self.daemon_spawned():
+            self.until(lambda: self.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+
+    def daemon_spawned(self) -> bool:
+        """Starts a daemon when none of ours lives, and does not wait; whether it did."""
         if self.daemon is not None and self.daemon.poll() is None:
-            return
+            return False
         log = (self.root / "daemon.err").open("ab")
         with log:
             self.daemon = subprocess.Popen(
                 [sys.executable, "-m", "marathond", "--foreground"], cwd=self.root, env=self.env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
-        self.until(lambda: self.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+        return True
 
     def kill_daemon(self) -> None:
         """`kill -9`."""
