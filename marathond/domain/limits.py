@@ -69,6 +69,10 @@ ATTACHMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 SECRET_BYTES_MIN: Final = 8
 SUPERVISOR_PROTOCOL: Final = 1
 
+# --- checks -----------------------------------------------------------------------------------------
+SEARCH_BYTES_MAX: Final = 16 * 1024 * 1024  # of a file that a check looks into
+SEARCH_CPU_SECONDS_MAX: Final = 5  # for one regular expression
+
 # --- engine -----------------------------------------------------------------------------------------
 BACKOFF_FIRST_MS: Final = 10_000
 BACKOFF_MAX_MS: Final = 3_600_000

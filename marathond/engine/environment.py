@@ -53,6 +53,6 @@ async def check_environment(
 
 
 async def secrets_of(engine: Engine, session: Session, spec: Spec) -> Mapping[str, str]:
-    """The secrets that a task's attempts were handed, by name."""
-    registry = await anyio.to_thread.run_sync(engine.agents)
-    return (await attempt_environment(engine, session, spec, registry.get(spec.agent), {})).secrets
+    """The secrets that a task's attempts were handed, by name; also those that the profile itself sets."""
+    profile = (await anyio.to_thread.run_sync(engine.agents)).get(spec.agent)
+    return (await attempt_environment(engine, session, spec, profile, profile.env)).secrets

@@ -1,10 +1,12 @@
 """`RunChecks`: the checks of a task, run by the daemon on the candidate, each under a supervisor of its own.
 
-All of them run, also after one has failed: the next attempt is told just what still fails. A check that a crash cut off is
-found again by its folder: it is followed if it lives and run anew if it was lost.
+All of them run, also after one has failed: the next attempt is told just what still fails. Each command finds the files of the
+candidate's commit, whatever the one before it did to them. A check that a crash cut off is found again by its folder: it is
+followed if it lives; if it was lost, or ended by a halt, it is run anew.
 """
 
 import logging
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -21,7 +23,7 @@ from marathond.domain.session import Session
 from marathond.engine.conclude import gather
 from marathond.engine.effects.attempts import folder, follow
 from marathond.engine.engine import Engine, Handle
-from marathond.engine.environment import check_environment
+from marathond.engine.environment import check_environment, secrets_of
 from marathond.engine.prepare import MARKER
 from marathond.validation.file_check import judge_file
 
@@ -33,10 +35,6 @@ _LOST_MAX = 3
 async def run_checks(engine: Engine, session: Session, effect: RunChecks, handle: Handle) -> None:
     """Runs what has no result yet, in order, and records each result as it comes."""
     spec = session.plan.tasks[effect.task]
-    commands = [i for i in effect.indexes if isinstance(spec.checks[i], RunCheck)]
-    if commands and not await _in_flight(engine, session, effect, commands):
-        workspace = await engine.rooms.workspace(session, effect.task)
-        await workspace.checkout(effect.commit, engine.clock.wall())
     for index in effect.indexes:
         if handle.stop.is_set():
             return
@@ -48,16 +46,6 @@ async def run_checks(engine: Engine, session: Session, effect: RunChecks, handle
             result = await _run(engine, session, effect, index, check, handle)
         if result is not None:
             await engine.append(session.id, result)
-
-
-async def _in_flight(engine: Engine, session: Session, effect: RunChecks, indexes: list[int]) -> bool:
-    """Whether a check that an earlier daemon started still lives: then the tree is not touched."""
-    for index in indexes:
-        for number in range(_LOST_MAX):
-            found = await lifecycle.recover(_place(engine, session, effect, index, number))
-            if isinstance(found, Alive):
-                return True
-    return False
 
 
 def _place(engine: Engine, session: Session, effect: RunChecks, index: int, number: int) -> Path:
@@ -82,15 +70,19 @@ async def _run(
     engine: Engine, session: Session, effect: RunChecks, index: int, check: RunCheck, handle: Handle
 ) -> e.CheckFinished | None:
     """One command check; None when it was stopped."""
-    for number in range(_LOST_MAX):
+    lost = 0
+    for number in count():
         where = _place(engine, session, effect, index, number)
         found = await _perform(engine, session, effect, index, check, where, handle)
         if isinstance(found, Lost):
+            lost += 1
             log.warning("session %s: check %d of %s was lost: %s", session.id, index, effect.task, found.why)
-            continue
-        if handle.stop.is_set() and found.exit.cause == "stopped":
+            if lost == _LOST_MAX:
+                break
+        elif found.exit.cause != "stopped":
+            return await _result(engine, effect, index, found, where)
+        elif handle.stop.is_set():
             return None
-        return await _result(engine, effect, index, found, where)
     detail = f"its process died without a result, {_LOST_MAX} times"
     return e.CheckFinished(
         task=effect.task, attempt=effect.attempt, commit=effect.commit, index=index, ok=False, detail=detail
@@ -104,15 +96,18 @@ async def _perform(
     if isinstance(found, Absent):
         spec = session.plan.tasks[effect.task]
         workspace = await engine.rooms.workspace(session, effect.task)
+        await workspace.checkout(effect.commit, engine.clock.wall())
         attempt_id = f"{session.id}/{effect.task}/{effect.attempt}"
         extra = {"PWD": str(workspace.path), MARKER: attempt_id}
         seen = await check_environment(engine, session, spec, extra)
+        # the agent may have left its keys where a check finds and prints them
+        secrets = {**seen.secrets, **await secrets_of(engine, session, spec)}
         job = Job(
             id=f"{attempt_id}/{where.name}", argv=("/bin/sh", "-c", check.run), cwd=str(workspace.path),
             timeout_ms=check.timeout_ms,
         )  # fmt: skip
         try:
-            started = await lifecycle.launch(where, job, env=seen.values, secrets=seen.secrets)
+            started = await lifecycle.launch(where, job, env=seen.values, secrets=secrets)
         except LaunchFailed:
             found = await anyio.to_thread.run_sync(lifecycle.inspect, where)
             if isinstance(found, Absent):
