@@ -46,21 +46,24 @@ def test_a_key_gives_the_same_session_to_all_who_use_it(box: Box) -> None:
     assert len(box.ctl("list", "--all", "--json").json["sessions"]) == 1
 
 
+def _start_and_kill(box: Box, path: str, key: str, *, midway: bool) -> str | None:
+    """Asks for a session and kills the daemon at once, or when it has begun; the id, if an answer came through."""
+    box.daemon_up()
+    with Client(box.places.socket) as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.call, "session/start", path=path, key=key, env={"PATH": box.env["PATH"]})
+        if midway:
+            box.until(lambda: any((box.state / "env").glob("*.json")) or asked.done(), "it is being started")
+        box.kill_daemon()
+        error = asked.exception()
+    assert error is None or (isinstance(error, MarathonError) and error.kind is DAEMON_SILENT)
+    return None if error else str(asked.result()["session_id"])
+
+
 def test_an_answer_that_was_lost_can_be_asked_for_again(box: Box) -> None:
     """`kill -9` right behind the request: asking again with the key gives one session, whether or not it was recorded."""
     path = str(box.write_plan(PLAN))
-    for number in range(2):
-        box.daemon_up()
-        key, first = f"crash-{number}", None
-        with Client(box.places.socket) as client, ThreadPoolExecutor(1) as pool:
-            try:
-                asked = pool.submit(client.call, "session/start", path=path, key=key, env={"PATH": box.env["PATH"]})
-                if number:
-                    box.until(lambda: any((box.state / "env").glob("*.json")) or asked.done(), "it is being started")
-                box.kill_daemon()
-                first = asked.result()["session_id"]
-            except MarathonError as error:
-                assert error.kind is DAEMON_SILENT
+    for key, midway in (("at-once", False), ("midway", True)):
+        first = _start_and_kill(box, path, key, midway=midway)
         box.daemon_up()
         results = [box.ctl("start", path, "--key", key, "--json").json["session_id"] for _ in range(2)]
         assert first in (None, results[0])

@@ -46,8 +46,9 @@ class Started(NamedTuple):
 class Exit(NamedTuple):
     """How a job ended. Exactly one of `exit_code` and `signal` is set when its program ran.
 
-    `elapsed_ms` is the program's own time on the monotonic clock. `output_bytes` is what it wrote to its standard output, after
-    redaction; `truncated` says that the middle of `output` or `errors` was left out.
+    `elapsed_ms` is the program's own time on the monotonic clock, `lived_ms` that of the whole job, its setup included.
+    `output_bytes` is what it wrote to its standard output, after redaction; `truncated` says that the middle of `output` or
+    `errors` was left out.
     """
 
     exit_code: int | None
@@ -58,6 +59,7 @@ class Exit(NamedTuple):
     ended_wall_us: int
     output_bytes: int = 0
     truncated: bool = False
+    lived_ms: int = 0
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -266,7 +266,11 @@ class AttemptAdopted(Body, frozen=True, kw_only=True):
 
 
 class AttemptFinished(Body, frozen=True, kw_only=True):
-    """The attempt's process is gone and its output is stored. `outcome` says how it ended, not whether the task is done."""
+    """The attempt's process is gone and its output is stored. `outcome` says how it ended, not whether the task is done.
+
+    `elapsed_ms` is the agent's own time; `lived_ms` adds the workspace's setup and counts against the wall budget. Neither
+    runs while the machine is suspended.
+    """
 
     kind: ClassVar[str] = "attempt.finished"
     task: str
@@ -275,6 +279,7 @@ class AttemptFinished(Body, frozen=True, kw_only=True):
     exit_code: int | None = None
     signal: int | None = None
     elapsed_ms: int = 0
+    lived_ms: int = 0
     thread: str | None = None
     thread_lost: bool = False
     text: str = ""
@@ -285,12 +290,16 @@ class AttemptFinished(Body, frozen=True, kw_only=True):
 
 
 class AttemptLost(Body, frozen=True, kw_only=True):
-    """The attempt's supervisor died without a result: its lock is free and there is no exit record."""
+    """The attempt's supervisor died without a result: its lock is free and there is no exit record.
+
+    `lived_ms` goes to its last sign of life, where nobody saw it die.
+    """
 
     kind: ClassVar[str] = "attempt.lost"
     task: str
     attempt: int
     why: str
+    lived_ms: int = 0
     thread: str | None = None
 
 

@@ -45,6 +45,7 @@ async def conclude(
         exit_code=exit_.exit_code,
         signal=exit_.signal,
         elapsed_ms=exit_.elapsed_ms,
+        lived_ms=exit_.lived_ms,
         thread=came_to.thread,
         thread_lost=came_to.thread_lost,
         text=_cut(came_to.text),

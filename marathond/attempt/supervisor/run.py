@@ -21,6 +21,7 @@ def run_job(
     directory: Path, job: Job, confidential: Confidential, signals: Signals, tree: Tree, cgroup: Cgroup | None
 ) -> Exit:
     """Runs the job; afterwards none of its processes is left and its output files are durable. Raises OSError."""
+    began = _now_ms()
     redactor = Redactor(confidential.secrets)
     output = Capture(directory / OUTPUT_FILE, job.output_bytes_max, Redactor(confidential.secrets))
     errors = Capture(directory / ERRORS_FILE, job.output_bytes_max, Redactor(confidential.secrets))
@@ -43,6 +44,7 @@ def run_job(
         detail=redactor.redact_text("; ".join(filter(None, details))),
         output_bytes=output.bytes_seen,
         truncated=output.file.truncated or errors.file.truncated,
+        lived_ms=_now_ms() - began,
     )
 
 

@@ -47,11 +47,10 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
         started = found.started
         await _take_over(engine, session, effect, attempt, started)
     else:
-        await _record(engine, session, effect, where, found)
+        await _record(engine, session, effect, where, found, await anyio.to_thread.run_sync(_last_sign, where))
         return
-    await _record(
-        engine, session, effect, where, await follow(where, started, _grace_ms(engine, session, effect), handle)
-    )
+    over = await follow(where, started, _grace_ms(engine, session, effect), handle)
+    await _record(engine, session, effect, where, over, engine.clock.wall())
 
 
 async def _begin(
@@ -119,12 +118,21 @@ async def follow(where: Path, started: Started, grace_ms: int, handle: Handle) -
     return ended
 
 
-async def _record(engine: Engine, session: Session, effect: DriveAttempt, where: Path, found: Ended | Lost) -> None:
+def _last_sign(where: Path) -> int:
+    """When a job that nobody followed was last seen to live: the newest change of its files, in microseconds since the epoch."""
+    return max(path.stat().st_mtime_ns for path in where.iterdir() if path.is_file()) // 1000
+
+
+async def _record(
+    engine: Engine, session: Session, effect: DriveAttempt, where: Path, found: Ended | Lost, seen: int
+) -> None:
+    """`seen` is when it was last known to live, should it be lost."""
     if isinstance(found, Lost):
         marker = f"{session.id}/{effect.task}/{effect.attempt}"
         await anyio.to_thread.run_sync(lifecycle.sweep, marker, found.started.cgroup)
         thread = await said_thread(engine, session, effect.task, where)
-        lost = e.AttemptLost(task=effect.task, attempt=effect.attempt, why=found.why, thread=thread)
+        lived = max(0, seen - found.started.started_wall_us) // 1000
+        lost = e.AttemptLost(task=effect.task, attempt=effect.attempt, why=found.why, lived_ms=lived, thread=thread)
         await engine.append(session.id, lost)
         return
     finished = await conclude(engine, session, effect.task, effect.attempt, where, found.exit)

@@ -5,7 +5,7 @@ from typing import Any
 
 from marathond.domain import session as s
 from marathond.domain.coordinator import Box, Capacity
-from marathond.domain.decide import due_at
+from marathond.domain.decide import due_at, wall_spent_ms
 from marathond.domain.instants import format_instant
 from marathond.engine.views.why import reasons
 from marathond.engine.views.words import session_state, task_reason, task_state
@@ -18,7 +18,6 @@ def _instant(us: int | None) -> str | None:
 def status(session: s.Session, box: Box, capacity: Capacity, last_words: Mapping[str, str], now: int) -> dict[str, Any]:
     """Where a session stands. `last_words` are the newest words of live agents, by task."""
     contract = session.plan.contract
-    stretch = max(0, now - session.live_since) // 1000 if session.live_since is not None else 0
     return {
         "session_id": session.id,
         "name": session.name,
@@ -32,7 +31,7 @@ def status(session: s.Session, box: Box, capacity: Capacity, last_words: Mapping
         "repo": session.repo,
         "created_at": format_instant(session.created),
         "ended_at": _instant(session.end.at) if session.end else None,
-        "wall_used_ms": session.wall_used_ms + stretch,
+        "wall_used_ms": wall_spent_ms(session, now),
         "live_since": _instant(session.live_since),
         "tasks": [_task(session, task_id, last_words.get(task_id, "")) for task_id in session.plan.order],
         "head": {"n": session.head.n, "hash": session.head.hash, "seq": session.head.seq, "link": session.head.link},
