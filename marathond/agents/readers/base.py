@@ -215,7 +215,10 @@ class Reader:
         if self._limit is not None:
             exact = resets.from_number(self._limit.reset, ending.ended_us)
             return self._limit.kind, result.error, exact if exact is not None else reset
-        return kind or result.kind, result.error, reset
+        outcome = kind or result.kind
+        if outcome == "error" and ending.cause in ("timeout", "idle"):  # its last words are about how we ended it
+            return ("timeout" if ending.cause == "timeout" else "idle"), ending.detail, None
+        return outcome, result.error, reset
 
     def _kind_by_text(self, error: str, ending: Ending) -> tuple[Outcome | None, int | None]:
         for rule in self.profile.limits:
