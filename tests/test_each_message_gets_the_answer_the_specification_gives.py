@@ -174,6 +174,17 @@ async def test_a_cancelled_request_is_answered_as_such(client, services) -> None
     await alive(client)
 
 
+async def test_a_cancellation_in_the_same_chunk_finds_its_request(client, services) -> None:
+    """A request and what cancels it may arrive together: the request is cancelled, be it alone or in a batch."""
+    services.gates["status"] = anyio.Event()
+    cancel = {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 7}}
+    for asked in (request("session/status", 7, session="demo"), [request("session/status", 7, session="demo")]):
+        await client.raw(b"".join(msgspec.json.encode(message) + b"\n" for message in (asked, cancel)))
+        answer = await client.read()
+        assert code_of(answer[0] if isinstance(asked, list) else answer) == (-32800, 7)
+    await alive(client)
+
+
 async def test_an_id_in_use_is_not_taken_twice(client, services) -> None:
     """A second request under the id of a pending one is refused, and the first is answered."""
     services.gates["status"] = anyio.Event()

@@ -63,7 +63,7 @@ class Connection:
         self._reading = anyio.CancelScope()
         self._pending = 0
         self._idle = anyio.Event()
-        self._cancellable: dict[int | str, anyio.CancelScope] = {}
+        self._cancellable: dict[int | str | None, anyio.CancelScope] = {}
         self.outbox = Outbox(shared.bounds.send_queue_bytes)
 
     async def run(self) -> None:
@@ -164,7 +164,8 @@ class Connection:
             self._answer_all(self._refuse(items, refusal), batch=isinstance(message, list))
             return
         self._pending += 1
-        tasks.start_soon(self._work, items, isinstance(message, list), feeds)
+        claimed = [(item, self._claim(item)) for item in items]  # at once: what cancels it may be in the same chunk
+        tasks.start_soon(self._work, claimed, isinstance(message, list), feeds)
 
     def _refusal(self) -> MarathonError | None:
         limit = self._shared.bounds.pending
@@ -188,11 +189,21 @@ class Connection:
             self._cancellable[target].cancel()
         return True
 
-    async def _work(self, items: list[Any], batch: bool, feeds: ConnectionFeeds) -> None:
+    def _claim(self, item: Any) -> anyio.CancelScope | None:
+        """Takes the item's id until it is answered; None when it has none, or when the id is taken."""
+        id_ = id_of(item)
+        if id_ is None or id_ in self._cancellable:
+            return None
+        scope = self._cancellable[id_] = anyio.CancelScope()
+        return scope
+
+    async def _work(
+        self, items: list[tuple[Any, anyio.CancelScope | None]], batch: bool, feeds: ConnectionFeeds
+    ) -> None:
         """Answers a request, or the items of a batch one after the other, and then lets its feeds start."""
         call = Call(self._shared.services, self._inside, feeds, self._shared.stop_daemon, [])
         try:
-            answers = [await self._answer(item, call) for item in items]
+            answers = [await self._answer(item, scope, call) for item, scope in items]
             self._answer_all([answer for answer in answers if answer is not None], batch=batch)
             for action in call.after_answer:
                 action()
@@ -200,21 +211,25 @@ class Connection:
             self._pending -= 1
             self._idle.set()
 
-    async def _answer(self, item: Any, call: Call) -> Response | None:
+    async def _answer(self, item: Any, scope: anyio.CancelScope | None, call: Call) -> Response | None:
+        scope = scope or self._claim(item)  # in a batch, one before it may have had the same id
+        try:
+            return await self._judge(item, scope, call)
+        finally:
+            if scope is not None:
+                self._cancellable.pop(id_of(item), None)
+
+    async def _judge(self, item: Any, scope: anyio.CancelScope | None, call: Call) -> Response | None:
         try:
             request = read_request(item)
         except MarathonError as error:
             return failure(error, id_of(item))
         if request.id is msgspec.UNSET or request.id is None:
             return await self._shared.dispatcher.answer(item, call)
-        if request.id in self._cancellable:
+        if scope is None:
             return failure(MarathonError(INVALID_REQUEST, reason=f"id {request.id!r} is still in use"), None)
-        with anyio.CancelScope() as scope:
-            self._cancellable[request.id] = scope
-            try:
-                return await self._shared.dispatcher.answer(item, call)
-            finally:
-                del self._cancellable[request.id]
+        with scope:
+            return await self._shared.dispatcher.answer(item, call)
         return failure(MarathonError(REQUEST_CANCELLED), request.id)
 
     def _answer_all(self, answers: list[Response], *, batch: bool) -> None:
