@@ -48,12 +48,14 @@ async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
     drafts += [e.Draft(e.SYSTEM, e.SlotReturned(**slot._asdict())) for slot in unused]
     for session in kernel.unfinished():
         drafts += _resumption(engine, session)
+    engine.opening.update({i: Opening() for i in live})  # before the commit: at once after it, the engine opens runs
     await engine.writer.submit(lambda: Change(drafts=drafts))
     now = engine.clock.wall()
-    for session in kernel.unfinished():
-        if wants_run(session, now):
-            engine.opening[session.id] = Opening()
-        engine.look(session.id)
+    for session_id, opening in list(engine.opening.items()):
+        session = kernel.sessions[session_id]
+        if session.run is None and opening.result is None and not wants_run(session, now):
+            del engine.opening[session_id]
+        engine.look(session_id)
 
 
 def _resumption(engine: Engine, session: Session) -> list[e.Draft]:

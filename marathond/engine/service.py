@@ -76,8 +76,11 @@ async def open_services(
     *,
     clock: Clock | None = None,
     alarm: Alarm | None = None,
+    boot: str | None = None,
 ) -> AsyncIterator["Service"]:
     """The services of a daemon that holds its lock. Raises MarathonError when the ledger cannot be served.
+
+    `boot` names the machine's present boot, by default as the kernel does.
 
     Leaving the block lets go of all attempts without ending them.
     """
@@ -100,7 +103,7 @@ async def open_services(
             rooms=Rooms(places),
             agents=shelf,
             executors=EXECUTORS,
-            boot_id=boot_id(),
+            boot_id=boot or boot_id(),
             as_root=os.geteuid() == 0,
             version=__version__,
         )

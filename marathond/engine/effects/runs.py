@@ -16,6 +16,8 @@ async def open_run(engine: Engine, session: Session, effect: OpenRun, _handle: H
     if session.id in engine.at_gate:
         return  # a user's resume is being judged right now; if it is refused, so would this be
     opening = engine.opening.get(session.id)
+    if opening is not None and opening.done.is_set():
+        opening = None  # that was the run which the daemon's start gave it; this is a later one
     engine.at_gate.add(session.id)
     try:
         verdicts = await gate.evaluate(engine, session.id)
@@ -31,6 +33,8 @@ async def open_run(engine: Engine, session: Session, effect: OpenRun, _handle: H
     except MarathonError as error:
         if error.kind != LOCK_HELD:
             raise
+        if opening is not None:
+            opening.settle(error)
         return
     finally:
         engine.at_gate.discard(session.id)
