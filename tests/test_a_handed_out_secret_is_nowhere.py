@@ -12,10 +12,7 @@ from tests.support.box import Box
 
 KEY = 'pk"9f\\3b/Zz+71c0aa=ffe21-"x'
 FORMS = {
-    form
-    for form in (
-        KEY.encode(), base64.b64encode(KEY.encode()).rstrip(b"="), json.dumps(KEY)[1:-1].encode(), quote(KEY, safe="").encode(),
-    )
+    KEY.encode(), base64.b64encode(KEY.encode()).rstrip(b"="), json.dumps(KEY)[1:-1].encode(), quote(KEY, safe="").encode(),
 }  # fmt: skip
 PROFILE = """
 extends = "command"
