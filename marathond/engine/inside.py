@@ -109,11 +109,11 @@ async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, A
     """Asks the user a question that yes or no answers, and waits for the answer, or for the end of the attempt."""
     session, task, _ = who
     asked: list[str] = []
+    text = await _redacted(engine, who, str(question.get("question") or question.get("text") or ""))
 
     def bodies(now: Session) -> list[e.Body]:
         asked.append(f"q{now.asked + 1}")
-        text = str(question.get("question") or question.get("text") or "")[:2000]
-        return [e.QuestionAsked(question=asked[0], about="agent", task=task, text=text)]
+        return [e.QuestionAsked(question=asked[0], about="agent", task=task, text=text[:2000])]
 
     await engine.propose(session, bodies)
     await engine.until(lambda: asked[0] not in engine.kernel.sessions[session].questions)
@@ -125,6 +125,12 @@ async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, A
 
 async def _note(engine: Engine, who: Who, what: What, text: str, blob: str | None = None) -> None:
     session, task, attempt = who
+    clean = await _redacted(engine, who, text)
+    await engine.append(session, e.AttemptNoted(task=task, attempt=attempt, what=what, text=clean[:4000], blob=blob))
+
+
+async def _redacted(engine: Engine, who: Who, text: str) -> str:
+    """What an attempt says, without the keys it was handed."""
+    session, task, _ = who
     found = await get(engine, session, None)
-    clean = Redactor(await secrets_of(engine, found, found.plan.tasks[task])).redact_text(text)
-    await engine.append(found.id, e.AttemptNoted(task=task, attempt=attempt, what=what, text=clean[:4000], blob=blob))
+    return Redactor(await secrets_of(engine, found, found.plan.tasks[task])).redact_text(text)

@@ -12,6 +12,7 @@ from marathond.agents.profile import Profile
 from marathond.attempt.environment import AttemptEnvironment
 from marathond.attempt.job import Job
 from marathond.attempt.records import write_durably
+from marathond.attempt.redact import Redactor
 from marathond.domain.contract import Task as Spec
 from marathond.domain.session import Attempt, Done, Session
 from marathond.engine.engine import Engine
@@ -59,7 +60,7 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
         setup_marker=str(setup_marker(engine, session.id, task_id)),
     )
     version = await anyio.to_thread.run_sync(engine.agents.version_of, profile, environment.values)
-    return Ready(job, environment, built.stdin, version)
+    return Ready(job, environment, built.stdin, version and Redactor(environment.secrets).redact_text(version))
 
 
 def setup_marker(engine: Engine, session: str, task: str) -> Path:
@@ -69,14 +70,20 @@ def setup_marker(engine: Engine, session: str, task: str) -> Path:
 
 async def _make_room(engine: Engine, session: Session, task_id: str, attempt: Attempt) -> Workspace:
     """The workspace as the attempt's mode wants it: clean at its start, or as the attempt before left it."""
-    workspace = await engine.rooms.workspace(session, task_id)
-    made = await workspace.ensure(attempt.start, f"marathon session {session.id}", engine.clock.wall())
-    if isinstance(made, Created):
-        await anyio.to_thread.run_sync(lambda: setup_marker(engine, session.id, task_id).unlink(missing_ok=True))
-    elif attempt.mode == "fresh":
+    workspace, new = await room_at(engine, session, task_id, attempt.start)
+    if attempt.mode == "fresh" and not new:
         kept = rescue_ref(session.id, task_id, attempt.number)
         await workspace.reset_fresh(attempt.start, kept, engine.clock.wall())
     return workspace
+
+
+async def room_at(engine: Engine, session: Session, task_id: str, commit: str) -> tuple[Workspace, bool]:
+    """The task's workspace, and whether it had to be made, at `commit`; a new one is not set up yet."""
+    workspace = await engine.rooms.workspace(session, task_id)
+    made = await workspace.ensure(commit, f"marathon session {session.id}", engine.clock.wall())
+    if isinstance(made, Created):
+        await anyio.to_thread.run_sync(lambda: setup_marker(engine, session.id, task_id).unlink(missing_ok=True))
+    return workspace, isinstance(made, Created)
 
 
 async def _command(

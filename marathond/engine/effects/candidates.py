@@ -1,5 +1,8 @@
 """`MakeCandidate`: what an attempt left becomes a commit on the session's tip, or is found to conflict with it."""
 
+import errno
+from collections.abc import Sequence
+
 import anyio.to_thread
 
 from marathond.attempt.redact import Redactor
@@ -9,21 +12,35 @@ from marathond.domain.session import Attempt, Session
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import secrets_of
 from marathond.workspace.candidate import Candidate, Refused, make_candidate
+from marathond.workspace.git import GitError
 from marathond.workspace.integrate import Conflict, integrate
+from marathond.workspace.isolation import WorkspaceMissing
 from marathond.workspace.message import checkpoint_message
 from marathond.workspace.refs import agent_ref, candidate_ref
 
 _PATHS_MAX = 200
+_PATHS_CHARS_MAX = 32_000
+_REASON_CHARS_MAX = 2000
+_TRIES_MAX = 3
 
 
-async def candidate(engine: Engine, session: Session, effect: MakeCandidate, _handle: Handle) -> None:
-    """See the module. Where there is a candidate already, the tip has moved since: it is replayed onto the new one."""
+async def candidate(engine: Engine, session: Session, effect: MakeCandidate, handle: Handle) -> None:
+    """See the module. Where there is a candidate already, the tip has moved since: it is replayed onto the new one.
+
+    What git cannot take, such as a file that a filter refuses, is tried again a few times and then fails the attempt.
+    """
     attempt = session.tasks[effect.task].attempt
     assert attempt is not None
-    made = _recorded(attempt) or await _make(engine, session, effect, attempt)
+    try:
+        made = _recorded(attempt) or await _make(engine, session, effect, attempt)
+    except (GitError, OSError) as error:
+        if _may_pass(error, handle.tries):
+            raise
+        made = Refused(f"its work cannot be committed: {error}", ())
     if isinstance(made, Refused):
         listed = f" (in {', '.join(made.paths[:5])})" if made.paths else ""
-        reason = f"{made.reason}{listed}"
+        redactor = Redactor(await secrets_of(engine, session, session.plan.tasks[effect.task]))
+        reason = _plain(redactor.redact_text(f"{made.reason}{listed}"))[:_REASON_CHARS_MAX]
         await engine.append(session.id, e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason))
         return
     repository = await engine.rooms.repository(session)
@@ -36,7 +53,7 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, _ha
             task=effect.task,
             attempt=effect.attempt,
             onto=effect.onto,
-            paths=list(fitted.paths[:_PATHS_MAX]),
+            paths=_told(fitted.paths),
             patch=patch,
         )
         await engine.append(session.id, conflicted)
@@ -47,6 +64,31 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, _ha
         empty=fitted.empty,
     )  # fmt: skip
     await engine.append(session.id, body)
+
+
+def _may_pass(error: GitError | OSError, tries: int) -> bool:
+    """Whether it is worth another try: a full disk always is, and a workspace that is gone never."""
+    if isinstance(error, WorkspaceMissing):
+        return False
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return full or "No space left on device" in str(error) or tries < _TRIES_MAX
+
+
+def _told(paths: Sequence[str]) -> list[str]:
+    """As many of the paths as an entry has room for."""
+    told: list[str] = []
+    left = _PATHS_CHARS_MAX
+    for path in map(_plain, paths[:_PATHS_MAX]):
+        left -= len(path)
+        if left < 0:
+            break
+        told.append(path)
+    return told
+
+
+def _plain(text: str) -> str:
+    """Names of files may hold bytes that are no text, which an entry cannot hold: they become marks."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _recorded(attempt: Attempt) -> Candidate | None:

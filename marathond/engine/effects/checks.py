@@ -24,7 +24,7 @@ from marathond.engine.conclude import gather
 from marathond.engine.effects.attempts import folder, follow
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import check_environment, secrets_of
-from marathond.engine.prepare import MARKER
+from marathond.engine.prepare import MARKER, room_at
 from marathond.validation.file_check import judge_file
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ async def _perform(
     found = await lifecycle.recover(where)
     if isinstance(found, Absent):
         spec = session.plan.tasks[effect.task]
-        workspace = await engine.rooms.workspace(session, effect.task)
+        workspace, _ = await room_at(engine, session, effect.task, effect.commit)
         await workspace.checkout(effect.commit, engine.clock.wall())
         attempt_id = f"{session.id}/{effect.task}/{effect.attempt}"
         extra = {"PWD": str(workspace.path), MARKER: attempt_id}

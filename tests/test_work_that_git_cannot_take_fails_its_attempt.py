@@ -1,0 +1,116 @@
+"""However strange the files are that an attempt leaves, the session goes on: nothing is tried for ever."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.box import Box, script, write
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def test_unusable_work_fails_its_attempt_alone(tmp_path: Path) -> None:
+    """A filter that fails, and a workspace that the agent removed, fail their attempts with a reason; the next ones do better."""
+    broken = script("run = \"echo '*.bin filter=broken' > .gitattributes; echo x > a.bin\"")
+    gone = script('attempt = 1\nrun = "rm -rf $PWD"', write("g", "x") + "\nattempt = 2")
+    plan = f"""
+[defaults]
+agent = "scripted"
+attempts = 1
+[[task]]
+id = "broken"
+prompt = {broken}
+[[task]]
+id = "gone"
+attempts = 2
+prompt = {gone}
+"""
+    with Box(tmp_path) as box:
+        box.git("config", "filter.broken.clean", "false")
+        box.git("config", "filter.broken.required", "true")
+        session = box.start(plan)
+        box.until(lambda: box.kinds(session).count("candidate.refused") == 2, "both are refused")
+        box.wait(session, "waiting")
+        assert box.ctl("resume", session).code == 0  # cuts the pause before the second attempt short
+        status = box.wait(session, "failed", "done")
+        assert {t["id"]: t["state"] for t in status["tasks"]} == {"broken": "failed", "gone": "done"}
+        reasons = {
+            e["body"]["task"]: e["body"]["reason"] for e in box.entries(session) if e["kind"] == "candidate.refused"
+        }
+        assert "clean filter 'broken' failed" in reasons["broken"]
+        assert "is not a worktree" in reasons["gone"]
+
+
+def test_a_check_may_remove_its_workspace(tmp_path: Path) -> None:
+    """A check that removes the folder it runs in keeps neither the next check from running nor the next attempt from its setup."""
+    second = tmp_path / "second"
+    plan = f"""
+[workspace]
+repo = "repo"
+setup = ["mkdir -p cache; echo made > cache/setup"]
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 2
+prompt = {script(write("f", "x"), write(".gitignore", "cache"), 'run = "grep -q made cache/setup"')}
+[[task.check]]
+run = "rm -rf $PWD"
+[[task.check]]
+run = "grep -q x f && if test -e {second}; then exit 0; else touch {second}; exit 1; fi"
+"""
+    with Box(tmp_path) as box:
+        session = box.start(plan)
+        box.until(second.exists, "both checks have run")
+        box.wait(session, "waiting")
+        assert box.ctl("resume", session).code == 0
+        assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("tail", session, "--no-follow")
+
+
+def test_a_conflict_in_files_of_any_name_is_told(tmp_path: Path) -> None:
+    """Names that are no UTF-8, and more names than an entry holds, do not keep a conflict from being recorded."""
+    make = tmp_path / "make.py"
+    make.write_text(
+        "import sys\n"
+        "for name in [b'odd\\xff', *(b'%0240d' % i for i in range(1500))]:\n"
+        "    open(name, 'w').write(sys.argv[1])\n"
+    )
+    go = tmp_path / "go"
+    one = script(f'run = "python3 {make} one"')
+    two = script(f'run = "python3 {make} two; while ! test -e {go}; do sleep 0.05; done"\nattempt = 1', write("y", "y"))
+    plan = f"""
+[defaults]
+agent = "scripted"
+[[task]]
+id = "a"
+prompt = {one}
+[[task]]
+id = "b"
+prompt = {two}
+"""
+    with Box(tmp_path) as box:
+        session = box.start(plan)
+        box.until(lambda: box.task(session, "a")["state"] == "done", "a is done")
+        go.touch()
+        assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("tail", session, "--no-follow")
+        conflict = next(e["body"] for e in box.entries(session) if e["kind"] == "candidate.conflicted")
+        assert len(conflict["paths"]) > 100
+
+
+def test_a_secret_in_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """The name of a refused file may hold any bytes."""
+    key = "my-proxy-pass-Zq8yy77zz"
+    make = tmp_path / "make.py"
+    make.write_text("import os\nopen(b'odd\\xff', 'w').write(os.environ['MY_TOKEN'])\n")
+    plan = f"""
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 1
+env = ["MY_TOKEN"]
+prompt = {script(f'run = "python3 {make}"')}
+"""
+    with Box(tmp_path, {"MY_TOKEN": key}) as box:
+        session = box.start(plan)
+        assert box.wait(session, "done", "failed")["state"] == "failed"
+        refused = next(e["body"] for e in box.entries(session) if e["kind"] == "candidate.refused")
+        assert refused["reason"] == "it contains a secret that was handed out (in odd\ufffd)"
