@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from marathond.domain import entries as e
 from marathond.domain.decide import in_order
-from marathond.domain.session import OCCUPYING, Ready, Session, Task
+from marathond.domain.session import LIVE, OCCUPYING, Ready, Session, Task
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +104,12 @@ def settle(box: Box, session_id: str, session: Session | None) -> list[e.Body]:
 
 
 def _occupies(session: Session, slot: Slot) -> bool:
+    """A process does; so does its work until it is judged, unless the session rests until a user says otherwise."""
     task = session.tasks.get(slot.task)
-    return (
-        session.end is None and task is not None and task.attempt is not None
-        and task.attempt.number == slot.attempt and isinstance(task.phase, OCCUPYING)
-    )  # fmt: skip
+    if session.end is not None or task is None or task.attempt is None or task.attempt.number != slot.attempt:
+        return False
+    at_rest = session.halted or session.quarantine is not None
+    return isinstance(task.phase, LIVE if at_rest else OCCUPYING)
 
 
 def limits_seen(box: Box, session: Session, body: e.Body, pools: Mapping[str, str]) -> list[e.Body]:
@@ -150,7 +151,9 @@ def open_due_pools(box: Box, now: int) -> list[e.Body]:
 
 def wants(session: Session) -> list[str]:
     """The ready tasks that the contract's width lets start now, in its order."""
-    if session.run is None or session.barred or session.halt or session.aborting or session.given_up or session.end:
+    if session.run is None or session.end is not None or session.quarantine is not None or session.barred:
+        return []
+    if session.halted or session.halt is not None or session.aborting or session.given_up is not None:
         return []
     ready, occupied = [], 0
     for task_id in in_order(session):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from marathond.domain import entries as e
 from marathond.domain.instants import format_duration, format_instant
-from marathond.domain.judgement import judge, paused
+from marathond.domain.judgement import accepted, judge, paused
 from marathond.domain.limits import (
     API_BACKOFF_FIRST_MS,
     API_BACKOFF_MAX_MS,
@@ -26,14 +26,20 @@ from marathond.domain.session import (
     OCCUPYING,
     TERMINAL,
     Checking,
+    Failed,
     Failing,
+    Pending,
     Ready,
     Resting,
+    Running,
     Session,
     Settled,
     Stuck,
     Task,
 )
+
+_NAMED_MAX = 20
+"""Tasks that a reason names: an entry has to hold it."""
 
 QUOTA_SLACK_US = 1_000_000
 """Vendors round reset times; a probe one second late is cheaper than one that comes too early."""
@@ -46,13 +52,13 @@ def decide(session: Session, now: int) -> list[e.Body]:
     if session.aborting:
         return _abort(session)
     if session.quarantine is not None:
-        return _close_run(session)
+        return _halt(session, drain=False) if session.halt is not None else _close_run(session)
     if session.given_up is not None:
         return _give_up(session)
     if session.halt is not None:
         return _halt(session, drain=session.halt.drain)
     if session.halted:
-        return []
+        return _close_run(session)
     if asked := _ask_about_budget(session, now):
         return asked
     if session.run is None:
@@ -66,12 +72,17 @@ def decide(session: Session, now: int) -> list[e.Body]:
 def _close_run(session: Session) -> list[e.Body]:
     if session.run is None:
         return []
-    return [e.RunEnded(run=session.run.id, reason=session.end.state if session.end else "quarantined")]
+    reason = session.end.state if session.end else "quarantined" if session.quarantine is not None else "halted"
+    return [e.RunEnded(run=session.run.id, reason=reason)]
 
 
 def _abort(session: Session) -> list[e.Body]:
     if session.live:
         return []  # the stop effects are under way; `attempt.finished` or `attempt.lost` follows
+    if done := _checkpointed(session):
+        return done
+    if session.run is not None and session.quarantine is None and moving_tip(session) is not None:
+        return []
     if cancelled := [e.TaskCancelled(task=i) for i in _unfinished(session)]:
         return list(cancelled)
     if session.quarantine is None and (delivery := _deliver(session, "aborted")):
@@ -84,6 +95,10 @@ def _abort(session: Session) -> list[e.Body]:
 def _give_up(session: Session) -> list[e.Body]:
     if session.live:
         return []
+    if done := _checkpointed(session):
+        return done
+    if moving_tip(session) is not None:
+        return []  # git may have it already: what it comes to is part of the result
     reason = session.given_up or ""
     open_tasks = _unfinished(session)
     if failed := [e.TaskFailed(task=i, reason=reason) for i in open_tasks if i in session.frontier]:
@@ -96,6 +111,8 @@ def _give_up(session: Session) -> list[e.Body]:
 def _halt(session: Session, *, drain: bool) -> list[e.Body]:
     if session.live or (drain and working(session)):
         return _settle_tasks(session, None) if drain else []
+    if drain and session.unfinished == 0:
+        return _finish(session)
     ended: list[e.Body] = [e.RunEnded(run=session.run.id, reason="halted")] if session.run else []
     return [*ended, e.SessionHalted()]
 
@@ -130,18 +147,29 @@ def _branch(session: Session) -> str | None:
 
 
 def _why_failed(session: Session) -> str:
-    order = session.plan.order
-    failed = sorted((i for i, t in session.tasks.items() if type(t.phase).__name__ == "Failed"), key=order.__getitem__)
-    return "task " + ", ".join(failed) + " failed" if failed else "a task it needs did not get done"
+    failed = [i for i in session.plan.order if isinstance(session.tasks[i].phase, Failed)]
+    more = f" and {len(failed) - _NAMED_MAX} more" if len(failed) > _NAMED_MAX else ""
+    return "task " + ", ".join(failed[:_NAMED_MAX]) + f"{more} failed" if failed else "a task it needs did not get done"
 
 
 # --- budgets ----------------------------------------------------------------------------------------------
 
 
 def wall_spent_ms(session: Session, now: int) -> int:
-    """Milliseconds with a live attempt so far, the current stretch included."""
-    stretch = max(0, now - session.live_since) // 1000 if session.live_since is not None else 0
-    return session.wall_used_ms + stretch
+    """Milliseconds with a running attempt so far, the current stretch included."""
+    if session.live_since is None:
+        return session.wall_used_ms
+    until = now if _followed(session) else session.live_until
+    return session.wall_used_ms + max(0, until - session.live_since) // 1000
+
+
+def _followed(session: Session) -> bool:
+    """Whether a running attempt is known to live: after a restart that shows only when it is adopted or found dead."""
+    run = session.run
+    tasks = (session.tasks[i] for i in session.frontier)
+    return run is not None and any(
+        isinstance(t.phase, Running) and t.attempt is not None and t.attempt.run == run.id for t in tasks
+    )
 
 
 def _ask_about_budget(session: Session, now: int) -> list[e.Body]:
@@ -172,7 +200,44 @@ def ask_after_boot(session: Session) -> e.QuestionAsked:
 
 
 def _skip_blocked(session: Session) -> list[e.Body]:
-    return [e.TaskSkipped(task=i, because=because) for i, because in sorted(session.blocked.items())]
+    """All at once, however long the chain: one by one, a long one would take as many rounds."""
+    because = dict(sorted(session.blocked.items()))
+    queue = list(because)
+    for task_id in queue:  # grows while it is walked
+        for dependent in session.plan.dependents[task_id]:
+            if dependent not in because and isinstance(session.tasks[dependent].phase, Pending):
+                because[dependent] = task_id
+                queue.append(dependent)
+    return [e.TaskSkipped(task=i, because=b) for i, b in because.items()]
+
+
+def _checkpointed(session: Session) -> list[e.Body]:
+    """The tasks whose work has moved the tip are done, whatever else happens."""
+    tasks = ((i, session.tasks[i]) for i in in_order(session))
+    return [e.TaskDone(task=i, text=t.attempt.text) for i, t in tasks if t.attempt and is_checkpointed(t)]
+
+
+def is_checkpointed(task: Task) -> bool:
+    """Whether the candidate that was checked is the task's checkpoint."""
+    attempt = task.attempt
+    candidate = attempt.candidate if attempt is not None and isinstance(task.phase, Checking) else None
+    return candidate is not None and task.checkpoint == candidate.commit
+
+
+def moving_tip(session: Session) -> str | None:
+    """The task whose accepted candidate is to move the tip now: the one that was accepted first.
+
+    So a move that is under way, or was cut off after it had reached git, stays the one to be made.
+    """
+    first: tuple[int, str] | None = None
+    for task_id in session.frontier:
+        task = session.tasks[task_id]
+        candidate = task.attempt.candidate if task.attempt is not None else None
+        if candidate is None or candidate.parent != session.tip or is_checkpointed(task):
+            continue
+        if accepted(session.plan.tasks[task_id], task) and (first is None or candidate.judged < first[0]):
+            first = (candidate.judged, task_id)
+    return first[1] if first is not None else None
 
 
 def _settle_tasks(session: Session, now: int | None) -> list[e.Body]:
@@ -181,9 +246,7 @@ def _settle_tasks(session: Session, now: int | None) -> list[e.Body]:
     for task_id in in_order(session):
         task = session.tasks[task_id]
         match task.phase:
-            case Checking() if (
-                task.attempt and task.attempt.candidate and task.checkpoint == task.attempt.candidate.commit
-            ):
+            case Checking() if task.attempt is not None and is_checkpointed(task):
                 out.append(e.TaskDone(task=task_id, text=task.attempt.text))
             case Settled() | Checking() | Failing() if now is not None:
                 out.extend(_settle(session, task_id, task, now))
@@ -240,6 +303,8 @@ def _stuck_text(task_id: str, about: str) -> str:
 
 
 def _fire_timers(session: Session, now: int) -> list[e.Body]:
+    if session.barred:
+        return []
     due = sorted(p.timer for p in _restings(session) if p.due <= now)
     return [e.TimerFired(timer=timer) for timer in due]
 
@@ -272,6 +337,8 @@ def _occupied(session: Session) -> bool:
 
 def working(session: Session) -> bool:
     """Whether an attempt lives or its result is still being judged."""
+    if asks_after_boot(session):
+        return session.live > 0
     for task_id in session.frontier:
         task = session.tasks[task_id]
         if isinstance(task.phase, LIVE):
@@ -283,8 +350,15 @@ def working(session: Session) -> bool:
     return False
 
 
+def asks_after_boot(session: Session) -> bool:
+    """Whether the user is asked if the session is to go on after a boot: until then, nothing of it is executed."""
+    return any(q.about == "on_boot" for q in session.questions.values())
+
+
 def busy(session: Session) -> bool:
     """Whether something goes on or could go on right now: a live attempt, an open judgement, a ready task."""
+    if asks_after_boot(session):
+        return session.live > 0 or moving_tip(session) is not None  # what was cut off is concluded, and nothing else
     ready = False if session.barred else any(isinstance(session.tasks[i].phase, Ready) for i in session.frontier)
     return ready or bool(session.blocked) or _occupied(session) or _undecided(session)
 
@@ -300,7 +374,7 @@ def next_due(session: Session) -> int | None:
     due = [p.due for p in _restings(session)] if not session.barred else []
     abouts = {q.about for q in session.questions.values()}
     wall, deadline = session.limits_wall_ms, session.deadline
-    if wall is not None and session.live_since is not None and "wall" not in abouts:
+    if wall is not None and session.live_since is not None and "wall" not in abouts and _followed(session):
         due.append(session.live_since + 1000 * max(0, wall - session.wall_used_ms))
     if deadline is not None and "deadline" not in abouts and session.unfinished:
         due.append(deadline)
@@ -318,15 +392,32 @@ def wants_run(session: Session, now: int) -> bool:
         return False
     if session.aborting:
         return False  # ends without a run: nothing new is executed
-    if session.halt is not None:
-        return session.halt.drain
     if session.given_up is not None:
         return True
+    if session.halt is not None:
+        return session.halt.drain
     if session.halted:
         return False
     if busy(session) or session.unfinished == 0:
         return True
     return not session.barred and any(p.due <= now for p in _restings(session))
+
+
+def may_open(session: Session, now: int, reason: str) -> str | None:
+    """Why a run may not be opened now for `reason` (see `run.started`); None when it may. The gate takes its time, and
+    meanwhile a user may have halted or aborted the session, or opened a run.
+    """
+    if session.run is not None:
+        return f"run {session.run.id} is under way"
+    if session.aborting:
+        return "it is being aborted"
+    if reason == "retry":
+        return None if session.end is not None and session.end.state == "failed" else "it has not failed"
+    if session.end is not None:
+        return f"it has ended ({session.end.state})"
+    if reason in ("wake", "boot") and not wants_run(session, now):
+        return "nothing is to be done now"
+    return None
 
 
 def live_tasks(session: Session) -> list[str]:

@@ -6,8 +6,8 @@ are no longer open; so crashes, restarts and repeated looks are all the same to 
 
 from typing import NamedTuple
 
-from marathond.domain.decide import in_order, wants_run
-from marathond.domain.judgement import accepted, checks_pending, judge, wants_candidate
+from marathond.domain.decide import asks_after_boot, in_order, is_checkpointed, moving_tip, wants_run
+from marathond.domain.judgement import checks_pending, judge, wants_candidate
 from marathond.domain.session import LIVE, Checking, Session, Settled
 
 
@@ -35,8 +35,8 @@ class MakeCandidate(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """A moved tip makes it another effect."""
-        return ("candidate", self.n, self.onto)
+        """The same effect also when the tip has moved meanwhile: what it makes is then fitted onto the new one."""
+        return ("candidate", self.n)
 
 
 class RunChecks(NamedTuple):
@@ -102,21 +102,29 @@ def open_effects(session: Session, now: int) -> list[Effect]:
         return []
     stop = _stopping(session)
     drives: list[Effect] = [e for i in in_order(session) if (e := _drive(session, i, stop=stop))]
-    if session.aborting:
-        return drives if session.quarantine is not None else [*drives, *_delivery(session)]
     if session.quarantine is not None:
-        return []
-    if session.halt is not None and not session.halt.drain:
+        return drives if stop else []
+    if session.aborting:
+        return [*drives, *(_move(session) if session.run is not None else []), *_delivery(session)]
+    if _halting(session):
         return drives  # to stop a process needs no run and no gate
     if session.run is None:
         return [OpenRun(session.runs + 1)] if wants_run(session, now) else []
-    return [*drives, *_judgements(session), *_delivery(session)]
+    if session.given_up is not None:
+        return [*drives, *_move(session), *_delivery(session)]
+    return [*drives, *_judgements(session), *_move(session), *_delivery(session)]
 
 
 def _stopping(session: Session) -> bool:
     """Whether live attempts are to be ended: abort, halt, a budget that is spent, a session given up."""
-    halting = session.halt is not None and not session.halt.drain
-    return session.aborting or halting or session.barred or session.given_up is not None
+    if session.quarantine is not None:
+        return session.aborting or session.halt is not None
+    return session.aborting or _halting(session) or session.barred or session.given_up is not None
+
+
+def _halting(session: Session) -> bool:
+    """Whether a halt is under way that waits for nothing. A session that was given up ends instead."""
+    return session.halt is not None and not session.halt.drain and session.given_up is None
 
 
 def _drive(session: Session, task_id: str, *, stop: bool) -> DriveAttempt | None:
@@ -127,9 +135,10 @@ def _drive(session: Session, task_id: str, *, stop: bool) -> DriveAttempt | None
 
 
 def _judgements(session: Session) -> list[Effect]:
-    """Candidates, checks and the tip. The tip moves for one task at a time, first in the contract's order."""
+    """Candidates and checks. None while the question stands whether to go on after a boot: checks are the user's programs."""
     out: list[Effect] = []
-    moving = False
+    if asks_after_boot(session):
+        return out
     for task_id in in_order(session):
         task, spec = session.tasks[task_id], session.plan.tasks[task_id]
         attempt = task.attempt
@@ -139,18 +148,24 @@ def _judgements(session: Session) -> list[Effect]:
             out.append(MakeCandidate(attempt.n, task_id, attempt.number, session.tip))
         elif isinstance(task.phase, Checking) and attempt.candidate is not None and judge(spec, task) is None:
             candidate = attempt.candidate
-            if task.checkpoint == candidate.commit:
+            if is_checkpointed(task):
                 continue
             if candidate.parent != session.tip:
                 out.append(MakeCandidate(attempt.n, task_id, attempt.number, session.tip))
-            elif accepted(spec, task):
-                if not moving:
-                    out.append(MoveTip(candidate.n, task_id, attempt.number, candidate.commit, candidate.parent))
-                moving = True
-            else:
-                pending = checks_pending(spec, attempt)
+            elif pending := checks_pending(spec, attempt):
                 out.append(RunChecks(candidate.n, task_id, attempt.number, candidate.commit, pending))
     return out
+
+
+def _move(session: Session) -> list[Effect]:
+    """The tip moves for one task at a time, first in the contract's order."""
+    task_id = moving_tip(session)
+    if task_id is None:
+        return []
+    attempt = session.tasks[task_id].attempt
+    assert attempt is not None
+    assert attempt.candidate is not None
+    return [MoveTip(attempt.candidate.n, task_id, attempt.number, attempt.candidate.commit, attempt.candidate.parent)]
 
 
 def _delivery(session: Session) -> list[Effect]:

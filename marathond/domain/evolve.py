@@ -115,25 +115,36 @@ def _task(session: Session, task_id: str) -> Task:
         raise FoldError(f"there is no task {task_id!r}") from None
 
 
-def _current(session: Session, task_id: str, number: int) -> tuple[Task, Attempt] | None:
-    """The task and its attempt when `number` is the current one of a task that has not ended; None for a late result."""
+def _current(session: Session, task_id: str, number: int, *phases: type[Phase]) -> tuple[Task, Attempt] | None:
+    """The task and its attempt when `number` is the current one and the task is in one of `phases`; None for a late result."""
     task = _task(session, task_id)
-    if task.attempt is None or task.attempt.number != number or isinstance(task.phase, TERMINAL):
+    if task.attempt is None or task.attempt.number != number or not isinstance(task.phase, phases):
         return None
     return task, task.attempt
 
 
-def _live(session: Session, change: int, at: int, elapsed_ms: int = 0) -> Session:
-    """Counts live attempts and the time in which there was at least one (the `wall` budget)."""
-    live = session.live + change
-    if session.live == 0 and live == 1:
-        return replace(session, live=live, live_since=at)
-    if session.live == 1 and live == 0 and session.live_since is not None:
-        passed = max(0, at - session.live_since) // 1000
-        # a machine that slept between the two made the wall clock run on; the attempt's own clock did not
-        used = min(passed, elapsed_ms) if elapsed_ms else passed
-        return replace(session, live=0, live_since=None, wall_used_ms=session.wall_used_ms + used)
-    return replace(session, live=live)
+def _nobody_asks(session: Session, task_id: str) -> Session:
+    """An agent whose attempt is over waits for no answer any more."""
+    asked = [q.id for q in session.questions.values() if q.about == "agent" and q.task == task_id]
+    questions = session.questions
+    for question in asked:
+        questions = questions.delete(question)
+    return replace(session, questions=questions) if asked else session
+
+
+def _over(session: Session, before: Phase, at: int, lived_ms: int) -> Session:
+    """One live attempt less; the time in which there was at least one running is the `wall` that was used.
+
+    An attempt's end is told by its own clock: the wall clock ran on while the machine slept or nobody looked.
+    """
+    session = replace(session, live=session.live - 1)
+    if not isinstance(before, Running) or session.live_since is None:
+        return session
+    until = max(session.live_until, min(at, before.started + 1000 * lived_ms))
+    if any(isinstance(session.tasks[i].phase, Running) for i in session.frontier):
+        return replace(session, live_until=until)
+    used = max(0, until - session.live_since) // 1000
+    return replace(session, live_since=None, wall_used_ms=session.wall_used_ms + used)
 
 
 # --- creation, reopening, end -----------------------------------------------------------------------------
@@ -188,8 +199,8 @@ def _run_started(session: Session, _entry: e.Entry, body: e.RunStarted) -> Sessi
     return replace(session, run=run, runs=session.runs + 1, boot_id=body.boot_id)
 
 
-def _run_ended(session: Session, _entry: e.Entry, _body: e.RunEnded) -> Session:
-    return replace(session, run=None)
+def _run_ended(session: Session, _entry: e.Entry, body: e.RunEnded) -> Session:
+    return replace(session, run=None) if session.run is not None and session.run.id == body.run else session
 
 
 def _gate_passed(session: Session, entry: e.Entry, _body: e.GatePassed) -> Session:
@@ -229,9 +240,9 @@ def _request_answer(session: Session, entry: e.Entry, body: e.RequestAnswer) -> 
     session = replace(session, questions=session.questions.delete(body.question))
     yes = body.answer == "yes"
     if question.task is not None:
-        return _answer_for_task(session, question.task, yes=yes)
+        return _answer_for_task(session, question, question.task, yes=yes)
     if not yes:
-        return replace(session, given_up=f"{question.text} The answer was no")
+        return replace(session, given_up=f"{question.text} The answer was no", halted=False)
     limits = session.plan.contract.limits
     if question.about == "wall":
         return replace(session, wall_granted_ms=session.wall_granted_ms + (limits.wall_ms or 0))
@@ -240,10 +251,10 @@ def _request_answer(session: Session, entry: e.Entry, body: e.RequestAnswer) -> 
     return session
 
 
-def _answer_for_task(session: Session, task_id: str, *, yes: bool) -> Session:
+def _answer_for_task(session: Session, question: Question, task_id: str, *, yes: bool) -> Session:
     task = _task(session, task_id)
-    if not isinstance(task.phase, Held):
-        return session
+    if not isinstance(task.phase, Held) or task.phase.question != question.id:
+        return session  # an agent asked: the answer is for it
     if not yes:
         return _phase(session, task_id, Failing(reason="a person said not to try again", final=True))
     return _phase(session, task_id, Ready(mode=task.phase.mode, why="answer"), lost_in_a_row=0, conflicts_in_a_row=0)
@@ -285,26 +296,28 @@ def _intended(session: Session, entry: e.Entry, body: e.AttemptIntended) -> Sess
         pool=body.pool or body.agent, thread=body.thread,
     )  # fmt: skip
     session = _phase(session, body.task, Dispatched(), attempt=attempt, begun=body.attempt)
-    return _live(session, 1, entry.wall)
+    return replace(session, live=session.live + 1)
 
 
 def _started(session: Session, entry: e.Entry, body: e.AttemptStarted) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+    if (found := _current(session, body.task, body.attempt, Dispatched)) is None:
         return session
     attempt = replace(found[1], thread=body.thread or found[1].thread)
-    return _phase(session, body.task, Running(pid=body.pid, started=entry.wall), attempt=attempt)
+    session = _phase(session, body.task, Running(pid=body.pid, started=entry.wall), attempt=attempt)
+    return session if session.live_since is not None else replace(session, live_since=entry.wall, live_until=entry.wall)
 
 
 def _adopted(session: Session, _entry: e.Entry, body: e.AttemptAdopted) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+    if (found := _current(session, body.task, body.attempt, *LIVE)) is None:
         return session
     task, attempt = found
     return _set(session, body.task, replace(task, attempt=replace(attempt, run=body.run)))
 
 
 def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None or not isinstance(found[0].phase, LIVE):
+    if (found := _current(session, body.task, body.attempt, *LIVE)) is None:
         return session
+    session = _nobody_asks(session, body.task)
     task, attempt = found
     thread = None if body.thread_lost else body.thread or attempt.thread
     attempt = replace(
@@ -313,7 +326,7 @@ def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Sess
     )  # fmt: skip
     interrupted = Ready(mode=going_on(session.plan.tasks[body.task], thread), why="interrupted")
     phase: Phase = interrupted if body.outcome == "interrupted" else Settled()
-    if body.thread_lost:
+    if body.thread_lost and attempt.mode == "continue":
         phase = Ready(mode="cold", why="thread lost")  # the agent forgot the conversation: not the work's fault
     task = replace(
         task,
@@ -325,23 +338,24 @@ def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Sess
         quota_in_a_row=task.quota_in_a_row + 1 if body.outcome == "quota" else 0,
         api_in_a_row=task.api_in_a_row + 1 if body.outcome in e.API_TROUBLE else 0,
     )
-    return _live(_set(session, body.task, task), -1, entry.wall, body.elapsed_ms)
+    return _over(_set(session, body.task, task), found[0].phase, entry.wall, body.lived_ms or body.elapsed_ms)
 
 
 def _lost(session: Session, entry: e.Entry, body: e.AttemptLost) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None or not isinstance(found[0].phase, LIVE):
+    if (found := _current(session, body.task, body.attempt, *LIVE)) is None:
         return session
+    session = _nobody_asks(session, body.task)
     task, attempt = found
     lost = task.lost_in_a_row + 1
     attempt = replace(attempt, error=body.why, thread=body.thread or attempt.thread)
     mode = going_on(session.plan.tasks[body.task], attempt.thread)
     phase: Phase = Stuck(about="lost", mode=mode) if lost % LOST_IN_A_ROW_MAX == 0 else Ready(mode=mode, why="lost")
     task = replace(task, phase=phase, attempt=attempt, lost_in_a_row=lost, thread=attempt.thread or task.thread)
-    return _live(_set(session, body.task, task), -1, entry.wall)
+    return _over(_set(session, body.task, task), found[0].phase, entry.wall, body.lived_ms)
 
 
 def _candidate(session: Session, entry: e.Entry, body: e.CandidateMade) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+    if (found := _current(session, body.task, body.attempt, Settled, Checking)) is None:
         return session
     task, attempt = found
     candidate = Candidate(
@@ -351,13 +365,14 @@ def _candidate(session: Session, entry: e.Entry, body: e.CandidateMade) -> Sessi
         changed_files=body.changed_files,
         empty=body.empty,
         n=entry.n,
+        judged=entry.n,
     )
     attempt = replace(attempt, candidate=candidate, checks=Map())
     return _set(session, body.task, replace(task, phase=Checking(), attempt=attempt))
 
 
 def _conflicted(session: Session, _entry: e.Entry, body: e.CandidateConflicted) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+    if (found := _current(session, body.task, body.attempt, Settled, Checking)) is None:
         return session
     task, attempt = found
     conflicts = task.conflicts_in_a_row + 1
@@ -372,24 +387,22 @@ def _conflicted(session: Session, _entry: e.Entry, body: e.CandidateConflicted) 
 
 
 def _refused(session: Session, _entry: e.Entry, body: e.CandidateRefused) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+    if (found := _current(session, body.task, body.attempt, Settled, Checking)) is None:
         return session
     task, attempt = found
     return _set(session, body.task, replace(task, attempt=replace(attempt, refused=body.reason)))
 
 
-def _checked(session: Session, _entry: e.Entry, body: e.CheckFinished) -> Session:
-    if (found := _current(session, body.task, body.attempt)) is None:
+def _checked(session: Session, entry: e.Entry, body: e.CheckFinished) -> Session:
+    if (found := _current(session, body.task, body.attempt, Settled, Checking)) is None:
         return session
     task, attempt = found
     if attempt.candidate is None or attempt.candidate.commit != body.commit:
         return session  # the tip moved meanwhile: this verdict is about a tree that is no longer the candidate
     result = CheckResult(ok=body.ok, detail=body.detail, output=body.output)
-    return _set(
-        session,
-        body.task,
-        replace(task, attempt=replace(attempt, checks=attempt.checks.set(body.index, result))),
-    )
+    candidate = replace(attempt.candidate, judged=entry.n)
+    attempt = replace(attempt, candidate=candidate, checks=attempt.checks.set(body.index, result))
+    return _set(session, body.task, replace(task, attempt=attempt))
 
 
 def _checkpoint(session: Session, _entry: e.Entry, body: e.CheckpointCommitted) -> Session:
@@ -436,6 +449,8 @@ def _task_cancelled(session: Session, _entry: e.Entry, body: e.TaskCancelled) ->
 
 def _task_reopened(session: Session, _entry: e.Entry, body: e.TaskReopened) -> Session:
     task = _task(session, body.task)
+    if isinstance(task.phase, Done):
+        return session
     phase: Phase = Pending() if task.missing else Ready(why="retry")
     fresh = replace(
         task, phase=phase, failures=0, lost_in_a_row=0, conflicts_in_a_row=0, quota_in_a_row=0, api_in_a_row=0, thread=None
@@ -449,9 +464,11 @@ def _task_reopened(session: Session, _entry: e.Entry, body: e.TaskReopened) -> S
 def _timer_set(session: Session, _entry: e.Entry, body: e.TimerSet) -> Session:
     task = _task(session, body.task)
     mode, why = _after_rest(session.plan.tasks[body.task], task, body.timer_kind)
-    failures = task.failures + 1 if body.timer_kind == "backoff" else task.failures
     phase = Resting(timer=body.timer, timer_kind=body.timer_kind, due=body.due, mode=mode, why=why)
-    return _set(session, body.task, replace(task, phase=phase, failures=failures))
+    task = replace(task, phase=phase)
+    if body.timer_kind == "backoff":  # the attempt failed by itself: a row of conflicts ends here
+        task = replace(task, failures=task.failures + 1, conflicts_in_a_row=0)
+    return _set(session, body.task, task)
 
 
 def _after_rest(spec: Spec, task: Task, kind: e.TimerKind) -> tuple[e.Mode, str]:

@@ -32,3 +32,15 @@ def plan_of(frozen: Frozen) -> Plan:
         order={task_id: index for index, task_id in enumerate(tasks)},
         dependents={task_id: tuple(ids) for task_id, ids in dependents.items()},
     )
+
+
+def in_dependency_order(plan: Plan) -> list[str]:
+    """All tasks, each after those that it needs. A contract may list them in any order."""
+    open_needs = {task_id: len(task.needs) for task_id, task in plan.tasks.items()}
+    out = [task_id for task_id, count in open_needs.items() if count == 0]
+    for task_id in out:  # grows while it is walked
+        for dependent in plan.dependents[task_id]:
+            open_needs[dependent] -= 1
+            if open_needs[dependent] == 0:
+                out.append(dependent)
+    return out

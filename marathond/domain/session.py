@@ -120,7 +120,7 @@ OCCUPYING = (Dispatched, Running, Settled, Checking)
 
 
 class Candidate(_Value, frozen=True):
-    """The commit an attempt produced, on top of `parent`."""
+    """The commit an attempt produced, on top of `parent`. `n` is its entry, `judged` the last entry about it: itself or a check."""
 
     commit: str
     tree: str
@@ -128,6 +128,7 @@ class Candidate(_Value, frozen=True):
     changed_files: int
     empty: bool
     n: int
+    judged: int
 
 
 class CheckResult(_Value, frozen=True):
@@ -244,7 +245,8 @@ class End(_Value, frozen=True):
 class Session(_Value, frozen=True):
     """Everything that is known about one session. `first` is the tip it began with: its base, or what it carried on from.
 
-    `passed` is the seq of the last gate that it passed.
+    `passed` is the seq of the last gate that it passed. `live_since` is when the present stretch with a running attempt
+    began, `live_until` the end of the latest attempt in it that is over.
     """
 
     id: str
@@ -286,6 +288,7 @@ class Session(_Value, frozen=True):
     deadline_moved: int | None = None
     live: int = 0
     live_since: int | None = None
+    live_until: int = 0
 
     @property
     def limits_wall_ms(self) -> int | None:

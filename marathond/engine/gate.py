@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import anyio.to_thread
+from immutables import Map
 from msgspec.structs import replace
 
 from marathond.domain import entries as e
-from marathond.domain.decide import due_at
+from marathond.domain.decide import due_at, may_open
 from marathond.domain.effects import MoveTip, open_effects
 from marathond.domain.entries import Verdict
 from marathond.domain.errors import GATE_REFUSED, LOCK_HELD, PARTIAL_ARTIFACTS, MarathonError
@@ -150,7 +151,8 @@ def _pending_tip(session: Session) -> str | None:
 
 
 def _as_if_running(session: Session) -> Session:
-    return replace(session, run=Run(id="", reason="", boot_id=""), quarantine=None, halt=None)
+    run = Run(id="", reason="", boot_id="")
+    return replace(session, run=run, quarantine=None, halt=None, aborting=False, given_up=None, questions=Map())
 
 
 async def blob_list_digest(engine: Engine, session: Session, commit: str) -> str | None:
@@ -219,11 +221,11 @@ def _held(session_id: str, reason: str) -> MarathonError:
 async def open_run(
     engine: Engine, session_id: str, verdicts: Verdicts, reason: RunReason, before: Sequence[e.Body] = ()
 ) -> None:
-    """Records the open gate and the new run, if the session is still as it was judged. Raises LOCK_HELD otherwise."""
+    """Records the open gate and the new run, if it is still wanted: judging took its time. Raises LOCK_HELD otherwise."""
 
     def bodies(session: Session) -> list[e.Body]:
-        if session.run is not None:
-            raise _held(session_id, f"run {session.run.id} is under way")
+        if (why := may_open(session, engine.clock.wall(), reason)) is not None:
+            raise _held(session_id, why)
         run = f"{session_id}.{session.runs + 1}"
         passed = e.GatePassed(run=run, points=list(verdicts.points))
         return [*before, passed, e.RunStarted(run=run, reason=reason, boot_id=engine.boot_id)]

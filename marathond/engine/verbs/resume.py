@@ -5,7 +5,8 @@ from typing import Any
 
 from marathond.domain import entries as e
 from marathond.domain.errors import NO_TASK, REFUSED_BY_STATE, MarathonError
-from marathond.domain.session import Done, Failed, Session, Skipped
+from marathond.domain.reopen import to_reopen
+from marathond.domain.session import Failed, Session
 from marathond.domain.suggest import nearest
 from marathond.engine import gate
 from marathond.engine.engine import Engine
@@ -53,35 +54,15 @@ async def retry(
 
 
 def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
-    """The tasks that get a new life: those named (default: all that failed), what they need, and what they had blocked."""
+    """The tasks that get a new life. Raises NO_TASK, and REFUSED_BY_STATE when there is none."""
     for task_id in wanted:
         if task_id not in session.tasks:
             raise MarathonError(NO_TASK, session=session.id, task=task_id, suggestion=nearest(task_id, session.tasks))
-    failed = [i for i in session.plan.order if isinstance(session.tasks[i].phase, Failed)]
-    chosen = _with_needs(session, wanted or failed)
-    out = []
-    for task_id in session.plan.order:
-        phase = session.tasks[task_id].phase
-        if (task_id in chosen and not isinstance(phase, Done)) or (
-            isinstance(phase, Skipped)
-            and all(n in out or isinstance(session.tasks[n].phase, Done) for n in session.plan.tasks[task_id].needs)
-        ):
-            out.append(task_id)
+    out = to_reopen(session, wanted)
     if not out:
+        failed = [i for i in session.plan.order if isinstance(session.tasks[i].phase, Failed)]
         raise MarathonError(
             REFUSED_BY_STATE, session=session.id, state=session_state(session), reason="none of these tasks failed",
             hint=f"Failed: {', '.join(failed) or 'none'}.",
         )  # fmt: skip
     return out
-
-
-def _with_needs(session: Session, tasks: Sequence[str]) -> set[str]:
-    """The tasks and whatever they need, directly or not, that is not done: without it they could never start."""
-    chosen: set[str] = set()
-    queue = list(tasks)
-    while queue:
-        task_id = queue.pop()
-        if task_id not in chosen and not isinstance(session.tasks[task_id].phase, Done):
-            chosen.add(task_id)
-            queue += session.plan.tasks[task_id].needs
-    return chosen

@@ -40,6 +40,8 @@ def session_state(session: s.Session) -> str:
         return "halted"
     if session.run is not None or session.live or session.aborting or session.halt is not None:
         return "running"
+    if session.given_up is not None or session.unfinished == 0:
+        return "running"  # a run is about to open and to end it
     if busy(session) or (resting(session) and not session.barred):
         # a run is about to open, or a timer will open it
         return "waiting" if due_at(session) is not None and not busy(session) else "running"
