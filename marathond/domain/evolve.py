@@ -245,7 +245,8 @@ def _request_answer(session: Session, entry: e.Entry, body: e.RequestAnswer) -> 
         return replace(session, given_up=f"{question.text} The answer was no", halted=False)
     limits = session.plan.contract.limits
     if question.about == "wall":
-        return replace(session, wall_granted_ms=session.wall_granted_ms + (limits.wall_ms or 0))
+        # as much again from here on: ending the attempts may have taken longer than a small budget
+        return replace(session, wall_granted_ms=max(session.limits_wall_ms or 0, session.wall_used_ms))
     if question.about == "deadline" and limits.deadline is not None:
         return replace(session, deadline_moved=entry.wall + max(0, limits.deadline - session.created))
     return session
