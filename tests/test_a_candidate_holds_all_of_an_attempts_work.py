@@ -78,6 +78,22 @@ async def test_a_change_in_the_same_instant_and_of_the_same_size_is_seen(
     assert project.show(second.commit, "sub/b.txt") == "2"
 
 
+async def test_a_change_that_is_disguised_is_seen(project: Project) -> None:
+    """A change of the same size whose time was set back is in the candidate, whatever the repository's configuration trusts."""
+    for name, value in (("trustctime", "false"), ("checkStat", "minimal"), ("ignoreStat", "true")):
+        project.git("config", f"core.{name}", value)
+    base = project.git("rev-parse", "HEAD")
+    workspace = await project.made(base)
+    file = workspace.path / "sub" / "b.txt"
+    long_ago = (AT // 10**6 - 10**8,) * 2
+    os.utime(file, long_ago)
+    first = await project.candidate(workspace, base)
+    file.write_text("2\n")
+    os.utime(file, long_ago)
+    second = await project.candidate(workspace, first.commit, attempt=2)
+    assert project.show(second.commit, "sub/b.txt") == "2"
+
+
 async def test_nothing_done_is_an_empty_candidate(project: Project) -> None:
     """An attempt that changed nothing gives a candidate that says so."""
     base = project.git("rev-parse", "HEAD")

@@ -30,6 +30,10 @@ _SETTINGS: Final = {
     "core.fsync": "objects,reference",
     "core.safecrlf": "false",
     "core.splitIndex": "false",
+    # What tells a changed file without reading it is not the repository's to weaken: an agent can write its configuration.
+    "core.trustctime": "true",
+    "core.checkStat": "default",
+    "core.ignoreStat": "false",
     # A workspace holds the whole tree: checks judge the whole tree.
     "core.sparseCheckout": "false",
     "index.sparse": "false",
