@@ -166,24 +166,45 @@ def wants(session: Session) -> list[str]:
 
 def width(session: Session) -> int:
     """Tasks at once. In the user's own checkout there is room for one."""
-    contract = session.plan.contract
-    return 1 if contract.workspace.isolation == "none" else contract.limits.parallel
+    return 1 if in_checkout(session) else session.plan.contract.limits.parallel
 
 
-def dispatch(box: Box, sessions: Iterable[Session], capacity: Capacity, now: int) -> list[e.Draft]:
+def in_checkout(session: Session) -> bool:
+    """Whether the session works in the user's own checkout."""
+    return session.plan.contract.workspace.isolation == "none"
+
+
+def leases(sessions: Iterable[Session]) -> dict[str, str]:
+    """Which session is at work in a checkout, by repository: from its first attempt in a run until that run ends."""
+    return {s.repo: s.id for s in sessions if s.end is None and in_checkout(s) and _at_work(s)}
+
+
+def _at_work(session: Session) -> bool:
+    if any(isinstance(session.tasks[i].phase, OCCUPYING) for i in session.frontier):
+        return True
+    run = session.run.id if session.run is not None else None
+    return run is not None and any(t.attempt is not None and t.attempt.run == run for t in session.tasks.values())
+
+
+def dispatch(
+    box: Box, sessions: Iterable[Session], capacity: Capacity, now: int, leased: Mapping[str, str] | None = None
+) -> list[e.Draft]:
     """Starts ready tasks while there are slots, round robin by session; shuts out those whose pool is shut.
 
-    Returns drafts for `system` (the grants) and for the sessions (`attempt.intended`, or a quota timer).
+    A session that would work in a checkout that another one has by `leased` waits. Returns drafts for `system` (the grants) and for the sessions (`attempt.intended`, or a quota timer).
     """
     hungry = {s.id: (s, wants(s)) for s in sessions}
     out: list[e.Draft] = []
     slots, turns, granted = dict(box.slots), dict(box.turns), box.granted
+    taken = dict(leased or {})
     while True:
         order = sorted((i for i, (_, tasks) in hungry.items() if tasks), key=lambda i: (turns.get(i, 0), i))
         if not order:
             return out
         session, tasks = hungry[order[0]]
         task_id = tasks.pop(0)
+        if in_checkout(session) and taken.get(session.repo, session.id) != session.id:
+            continue
         intent = intend(session, task_id, capacity.pools)
         if (pool := box.pools.get(intent.pool)) and pool.until > now:
             timer = f"{task_id}/{intent.attempt}/shut"
@@ -202,6 +223,8 @@ def dispatch(box: Box, sessions: Iterable[Session], capacity: Capacity, now: int
         granted += 1
         turns[session.id] = granted
         slots[Slot(session.id, task_id, intent.attempt)] = intent.agent
+        if in_checkout(session):
+            taken[session.repo] = session.id
         grant = e.SlotGranted(session=session.id, task=task_id, attempt=intent.attempt, agent=intent.agent)
         out += [e.Draft(e.SYSTEM, grant), _for(session, intent)]
 

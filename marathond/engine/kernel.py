@@ -55,6 +55,10 @@ class Kernel:
         """Sessions that have not ended, oldest first."""
         return sorted((s for s in self.sessions.values() if s.end is None), key=lambda s: s.created)
 
+    def leases(self) -> dict[str, str]:
+        """Which session is at work in which checkout."""
+        return coordinator.leases(self.sessions.values())
+
     # --- loading ----------------------------------------------------------------------------------
 
     def learn(self, frozen: Frozen) -> None:
@@ -139,7 +143,13 @@ class Kernel:
 
     def _dispatch(self, now: int) -> list[e.Draft]:
         hungry = [s for i in self._hungry if (s := self.peek(i)) is not None]
-        return coordinator.dispatch(self.peek_box, hungry, self.capacity, now) if hungry else []
+        if not hungry:
+            return []
+        leased = self._staged_leases() if any(coordinator.in_checkout(s) for s in hungry) else {}
+        return coordinator.dispatch(self.peek_box, hungry, self.capacity, now, leased)
+
+    def _staged_leases(self) -> dict[str, str]:
+        return coordinator.leases({**self.sessions, **self._staged}.values())
 
     def commit(self, _entries: Sequence[e.Entry]) -> None:
         """What was staged is on disk: it becomes the truth that everybody sees."""

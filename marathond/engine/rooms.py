@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import anyio
+
 from marathond.domain.session import Session
 from marathond.places import Places
 from marathond.workspace.isolation import Workspace, open_workspace
@@ -15,6 +17,7 @@ class Rooms:
         self._places = places
         self._repositories: dict[str, Repository] = {}
         self._workspaces: dict[str, dict[str, Workspace]] = {}
+        self._released = anyio.Event()
 
     async def repository(self, session: Session) -> Repository:
         """The session's repository. Raises NO_REPOSITORY when it is gone."""
@@ -36,3 +39,9 @@ class Rooms:
         """Gives back what the session held, such as the lease on the user's checkout."""
         for workspace in self._workspaces.pop(session_id, {}).values():
             workspace.release()
+        self._released.set()
+        self._released = anyio.Event()
+
+    async def released(self) -> None:
+        """Returns when a session has given something back."""
+        await self._released.wait()

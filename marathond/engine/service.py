@@ -179,7 +179,8 @@ class Service:
         if isinstance(found, Broken):
             return broken_status(session_id, found.what)
         words = await anyio.to_thread.run_sync(outputs.last_words, engine, found)
-        return status(found, engine.kernel.box, engine.kernel.capacity, words, engine.clock.wall())
+        kernel = engine.kernel
+        return status(found, kernel.box, kernel.capacity, kernel.leases(), words, engine.clock.wall())
 
     async def list_sessions(self, *, cwd: str | None, all: bool) -> Result:  # noqa: A002 - the name on the wire
         """Sessions, newest first; without `all` those that are unfinished or of the last seven days."""
@@ -203,7 +204,7 @@ class Service:
         if isinstance(found, Broken):
             reason = {"kind": "gate", "task": None, "text": found.what, "due_at": None, "command": "marathonctl verify"}
             return {"session_id": session_id, "state": "quarantined", "reasons": [reason]}
-        listed = reasons(found, engine.kernel.box, engine.kernel.capacity)
+        listed = reasons(found, engine.kernel.box, engine.kernel.capacity, engine.kernel.leases())
         listed += self._troubles(found.id)
         if task is not None:
             _require_task(found, task)

@@ -178,7 +178,7 @@ class Reader:
     def _judge(self, ending: Ending, errors_tail: str) -> tuple[Outcome, str, int | None]:
         match ending.cause:
             case "setup_failed":
-                return "setup_failed", ending.detail or errors_tail, None
+                return "setup_failed", "\n".join(filter(None, (ending.detail, errors_tail))), None
             case "spawn_failed":
                 return "not_started", ending.detail or errors_tail, None
             case "stopped":

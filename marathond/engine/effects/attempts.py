@@ -6,6 +6,7 @@ it ended; neither means that it is lost.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -17,11 +18,11 @@ from marathond.attempt.lifecycle import Absent, Alive, Ended, Lost
 from marathond.attempt.records import Started
 from marathond.domain import entries as e
 from marathond.domain.effects import DriveAttempt
-from marathond.domain.errors import MarathonError
+from marathond.domain.errors import CHECKOUT_BUSY, MarathonError
 from marathond.domain.session import Attempt, Dispatched, Session
 from marathond.engine.conclude import conclude, said_thread
 from marathond.engine.engine import Engine, Handle
-from marathond.engine.prepare import prepare
+from marathond.engine.prepare import Ready, prepare
 from marathond.workspace.git import GitError
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,11 @@ async def _begin(
     engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, where: Path, handle: Handle
 ) -> Started | None:
     """Prepares and starts; None when there was nothing to start, and that is recorded."""
-    if handle.stop.is_set():
-        await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
-        return None
     try:
-        ready = await prepare(engine, session, effect.task, attempt, where)
+        ready = await _prepared(engine, session, effect, attempt, where, handle)
+        if ready is None:
+            await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
+            return None
         seen = ready.environment
         started = await lifecycle.launch(where, ready.job, env=seen.values, secrets=seen.secrets, stdin=ready.stdin)
     except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
@@ -72,6 +73,27 @@ async def _begin(
         return None
     await engine.append(session.id, _started(engine, session, effect, started, ready.agent_version))
     return started
+
+
+async def _prepared(
+    engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, where: Path, handle: Handle
+) -> Ready | None:
+    """The attempt, ready to start; None when it was stopped while the session before it had yet to leave the checkout."""
+    while not handle.stop.is_set():
+        try:
+            return await prepare(engine, session, effect.task, attempt, where)
+        except MarathonError as error:
+            if error.kind is not CHECKOUT_BUSY:
+                raise
+        async with anyio.create_task_group() as tasks:
+
+            async def first(event: Callable[[], Awaitable[object]]) -> None:
+                await event()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(first, engine.rooms.released)
+            tasks.start_soon(first, handle.stop.wait)
+    return None
 
 
 def _not_run(effect: DriveAttempt, outcome: e.Outcome, error: str) -> e.AttemptFinished:

@@ -15,15 +15,23 @@ def _instant(us: int | None) -> str | None:
     return None if us is None else format_instant(us)
 
 
-def status(session: s.Session, box: Box, capacity: Capacity, last_words: Mapping[str, str], now: int) -> dict[str, Any]:
-    """Where a session stands. `last_words` are the newest words of live agents, by task."""
+def status(
+    session: s.Session,
+    box: Box,
+    capacity: Capacity,
+    leased: Mapping[str, str],
+    last_words: Mapping[str, str],
+    now: int,
+) -> dict[str, Any]:
+    """Where a session stands. `leased` are the sessions at work in checkouts, `last_words` the newest of live agents, by task."""
     contract = session.plan.contract
+    listed = reasons(session, box, capacity, leased)
     return {
         "session_id": session.id,
         "name": session.name,
         "goal": contract.goal,
         "state": session_state(session),
-        "reasons": [{k: v for k, v in r.items() if k != "command"} for r in reasons(session, box, capacity)],
+        "reasons": [{k: v for k, v in r.items() if k != "command"} for r in listed],
         "due_at": _instant(due_at(session)) if session.end is None else None,
         "contract_hash": session.plan.frozen.hash,
         "revision": session.revision,

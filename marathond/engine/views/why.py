@@ -1,10 +1,10 @@
 """Why a session or a task does not go on, and the command that would help."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marathond.domain import session as s
-from marathond.domain.coordinator import Box, Capacity, wants
+from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
 from marathond.domain.decide import in_order
 from marathond.domain.instants import format_instant
 from marathond.engine.views.words import refusal, session_state, task_reason
@@ -24,9 +24,10 @@ def _reason(
     }
 
 
-def reasons(session: s.Session, box: Box, capacity: Capacity) -> list[Reason]:
-    """All that applies, most decisive first."""
-    return [*_of_session(session), *_of_tasks(session, box, capacity)]
+def reasons(session: s.Session, box: Box, capacity: Capacity, leased: Mapping[str, str]) -> list[Reason]:
+    """All that applies, most decisive first. `leased` says which session is at work in which checkout."""
+    owner = leased.get(session.repo, session.id) if in_checkout(session) else session.id
+    return [*_of_session(session), *_of_tasks(session, box, capacity, owner)]
 
 
 def _of_session(session: s.Session) -> Iterator[Reason]:
@@ -57,7 +58,7 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
             yield _reason("question", question.text, command=f"marathonctl answer {me} yes|no{raise_it}")
 
 
-def _of_tasks(session: s.Session, box: Box, capacity: Capacity) -> Iterator[Reason]:
+def _of_tasks(session: s.Session, box: Box, capacity: Capacity, owner: str) -> Iterator[Reason]:
     if session.end is not None:
         for task_id, task in session.tasks.items():
             if isinstance(task.phase, s.Failed):
@@ -66,13 +67,15 @@ def _of_tasks(session: s.Session, box: Box, capacity: Capacity) -> Iterator[Reas
         return
     startable = set(wants(session))
     for task_id in in_order(session):
-        yield from _of_task(session, task_id, task_id in startable, box, capacity)
+        yield from _of_task(session, task_id, task_id in startable, box, capacity, owner)
     for task_id in session.plan.order:
         if isinstance(session.tasks[task_id].phase, s.Pending):
             yield _reason("dependency", task_reason(session, task_id) or "", task=task_id)
 
 
-def _of_task(session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity) -> Iterator[Reason]:
+def _of_task(
+    session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity, owner: str
+) -> Iterator[Reason]:
     task = session.tasks[task_id]
     text = task_reason(session, task_id) or ""
     me = session.id
@@ -89,6 +92,9 @@ def _of_task(session: s.Session, task_id: str, startable: bool, box: Box, capaci
             )
         case s.Settled() | s.Checking() | s.Failing():
             yield _reason("running", text, task=task_id)
+        case s.Ready() if session.run is not None and owner != me:
+            busy = f"ready; session {owner} is at work in the checkout {session.repo}"
+            yield _reason("lock", busy, task=task_id, command=f"marathonctl halt {owner}")
         case s.Ready() if session.run is not None:
             yield _waiting_for_slot(session, task_id, startable, box, capacity)
 
