@@ -93,3 +93,24 @@ def test_a_path_that_is_too_long_is_explained(folder: Path) -> None:
         client.connect(str(listener.path))
     listener.remove()
     listener.sock.close()
+
+
+def test_the_longest_path_that_linux_allows_is_bound(folder: Path) -> None:
+    """A path of 107 bytes works, also when most of it is the file's name."""
+    path = folder / ("s" * (107 - len(str(folder)) - 1))
+    listener = open_listener(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    listener.remove()
+    listener.sock.close()
+
+
+def test_nobody_is_told_to_close_a_shared_folder(folder: Path) -> None:
+    """`chmod 700` is advice for a folder that is only too loose, never for one like /tmp."""
+    hints = []
+    for mode in (0o755, 0o1777):
+        folder.chmod(mode)
+        with pytest.raises(MarathonError) as caught:
+            open_listener(folder / "s")
+        hints.append("chmod" in caught.value.hint)
+    assert hints == [True, False]

@@ -65,22 +65,25 @@ def _open_private_folder(folder: Path) -> int:
     if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
         return descriptor
     os.close(descriptor)
-    mine = found.st_uid == os.geteuid()
-    raise _not_private(
-        folder, f"has mode {stat.S_IMODE(found.st_mode):04o}" if mine else f"belongs to uid {found.st_uid}"
-    )
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid():
+        raise _not_private(folder, f"belongs to uid {found.st_uid}")
+    raise _not_private(folder, f"has mode {mode:04o}", shared=bool(mode & 0o022))
 
 
-def _not_private(folder: Path, fact: str) -> MarathonError:
+def _not_private(folder: Path, fact: str, *, shared: bool = True) -> MarathonError:
+    """`shared`: others write there or it is no folder of ours, so that to close it would be wrong advice."""
     return MarathonError(
         NOT_PERMITTED,
         reason=f"The socket's folder {folder} {fact}; it must be a folder of yours with mode 0700",
-        hint=f"Run `chmod 700 {folder}`, or set MARATHON_SOCKET to a path in another folder.",
+        hint="Set MARATHON_SOCKET to a path in a folder of its own."
+        if shared
+        else f"Run `chmod 700 {folder}`, or set MARATHON_SOCKET to a path in another folder.",
     )
 
 
 def _bind(path: Path, folder: int) -> Listener:
-    name, temporary = path.name, f".{path.name}.{os.getpid()}"
+    name, temporary = path.name, f".new.{os.getpid()}"  # short, whatever the name: the address has 107 bytes
     if _exists(name, folder) and not stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         raise MarathonError(
             USAGE, reason=f"{path} exists and is no socket", hint="Move it away, or set MARATHON_SOCKET."
