@@ -226,12 +226,23 @@ _PATHS_FROM_INPUT: Final = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 async def add_all(git: Git, exclude: Sequence[bytes]) -> None:
-    """Brings `git`'s index up to date with its files, less the paths `exclude`. Raises GitError. One process."""
-    if exclude:
+    """Brings `git`'s index up to date with its files, less the paths `exclude`. Raises GitError. One process, two with `exclude`."""
+    if exclude := await _not_ignored(git, exclude):
         specs = b".\0" + b"".join(b":(exclude,literal,top)" + path + b"\0" for path in exclude)
         await git.run("add", "--all", *_PATHS_FROM_INPUT, input=specs)
     else:
         await git.run("add", "--all")
+
+
+async def _not_ignored(git: Git, paths: Sequence[bytes]) -> list[bytes]:
+    """Those that git would add. To name an ignored file is an error to `git add`, even to leave it out."""
+    if not paths:
+        return []
+    found = await git.run("check-ignore", "-z", "--stdin", input=b"".join(path + b"\0" for path in paths), check=False)
+    if found.code > 1:
+        raise GitError(("check-ignore",), found.code, found.stderr)
+    ignored = set(found.items)
+    return [path for path in paths if path not in ignored]
 
 
 def copy_index(source: Path, target: Path) -> None:
