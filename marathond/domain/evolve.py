@@ -464,8 +464,10 @@ def _task_reopened(session: Session, _entry: e.Entry, body: e.TaskReopened) -> S
 
 def _timer_set(session: Session, _entry: e.Entry, body: e.TimerSet) -> Session:
     task = _task(session, body.task)
-    mode, why = _after_rest(session.plan.tasks[body.task], task, body.timer_kind)
-    phase = Resting(timer=body.timer, timer_kind=body.timer_kind, due=body.due, mode=mode, why=why)
+    spec = session.plan.tasks[body.task]
+    mode, why = _after_rest(spec, task, body.timer_kind)
+    cause = _cause(spec, task, body)
+    phase = Resting(timer=body.timer, timer_kind=body.timer_kind, due=body.due, mode=mode, why=why, cause=cause)
     task = replace(task, phase=phase)
     if body.timer_kind == "backoff":  # the attempt failed by itself: a row of conflicts ends here
         task = replace(task, failures=task.failures + 1, conflicts_in_a_row=0)
@@ -480,6 +482,14 @@ def _after_rest(spec: Spec, task: Task, kind: e.TimerKind) -> tuple[e.Mode, str]
         failing = judge(spec, task)
         return (failing.mode if failing else "fresh"), "failed"
     return going_on(spec, task.thread), kind
+
+
+def _cause(spec: Spec, task: Task, body: e.TimerSet) -> str:
+    if body.timer_kind == "quota":
+        return body.pool or ""
+    if body.timer_kind == "backoff":
+        return failing.reason if (failing := judge(spec, task)) else ""
+    return task.attempt.error if task.attempt else ""
 
 
 def _timer_fired(session: Session, _entry: e.Entry, body: e.TimerFired) -> Session:

@@ -67,13 +67,14 @@ class Failing(_Value, frozen=True):
 
 
 class Resting(_Value, frozen=True):
-    """It goes on when its timer fires, in `mode`."""
+    """It goes on when its timer fires, in `mode`. `cause`: the failure, the vendor's pool, or what the API said."""
 
     timer: str
     timer_kind: TimerKind
     due: int
     mode: Mode
     why: str
+    cause: str = ""
 
 
 class Stuck(_Value, frozen=True):

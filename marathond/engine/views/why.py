@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marathond.domain import session as s
-from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
+from marathond.domain.coordinator import Box, Capacity, agent_of, in_checkout, wants
 from marathond.domain.decide import in_order
 from marathond.domain.instants import format_instant
 from marathond.engine.views.words import refusal, session_state, task_reason
 
 Reason = dict[str, Any]
+
+_NAMED_MAX = 3
+"""Sessions that a reason names."""
 
 
 def _reason(
@@ -51,11 +54,15 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
                 "user", "It is being halted." if not session.halt.drain else "It halts when live attempts are over."
             )
     for question in session.questions.values():
-        if question.task is None:
-            raise_it = (
-                f" (or marathonctl amend {me} --{question.about} …)" if question.about in ("wall", "deadline") else ""
-            )
-            yield _reason("question", question.text, command=f"marathonctl answer {me} yes|no{raise_it}")
+        limit = f" (or marathonctl amend {me} --{question.about} …)" if question.about in ("wall", "deadline") else ""
+        if question.task is None or question.about == "agent":
+            yield _reason("question", question.text, task=question.task, command=_answer(session, question.id) + limit)
+
+
+def _answer(session: s.Session, question: str) -> str:
+    """The command that answers; with several open questions it has to say which one."""
+    which = f" --question {question}" if len(session.questions) > 1 else ""
+    return f"marathonctl answer {session.id} yes|no{which}"
 
 
 def _of_tasks(session: s.Session, box: Box, capacity: Capacity, owner: str) -> Iterator[Reason]:
@@ -70,7 +77,9 @@ def _of_tasks(session: s.Session, box: Box, capacity: Capacity, owner: str) -> I
         yield from _of_task(session, task_id, task_id in startable, box, capacity, owner)
     for task_id in session.plan.order:
         if isinstance(session.tasks[task_id].phase, s.Pending):
-            yield _reason("dependency", task_reason(session, task_id) or "", task=task_id)
+            first = next(n for n in session.plan.tasks[task_id].needs if not isinstance(session.tasks[n].phase, s.Done))
+            text = task_reason(session, task_id) or ""
+            yield _reason("dependency", text, task=task_id, command=f"marathonctl why {session.id} {first}")
 
 
 def _of_task(
@@ -84,13 +93,13 @@ def _of_task(
             yield _reason("quota", text, task=task_id, due=due, command=f"marathonctl resume {me} --now")
         case s.Resting(due=due):
             yield _reason("timer", text, task=task_id, due=due, command=f"marathonctl resume {me}")
-        case s.Held() | s.Stuck():
-            yield _reason("question", text, task=task_id, command=f"marathonctl answer {me} yes|no")
+        case s.Held(question=question):
+            yield _reason("question", text, task=task_id, command=_answer(session, question))
         case s.Dispatched() | s.Running():
             yield _reason(
                 "running", f"attempt {task.begun} runs", task=task_id, command=f"marathonctl logs -f {me} {task_id}"
             )
-        case s.Settled() | s.Checking() | s.Failing():
+        case s.Settled() | s.Checking() | s.Failing() | s.Stuck():
             yield _reason("running", text, task=task_id)
         case s.Ready() if session.run is not None and owner != me:
             busy = f"ready; session {owner} is at work in the checkout {session.repo}"
@@ -100,10 +109,31 @@ def _of_task(
 
 
 def _waiting_for_slot(session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity) -> Reason:
+    agent = agent_of(session, task_id)
+    users = [
+        slot.session for slot, used_by in box.slots.items() if len(box.slots) >= capacity.slots or used_by == agent
+    ]
+    others = [i for i in dict.fromkeys(users) if i != session.id]
+    command = f"marathonctl halt {others[0]}" if others else None
     if not startable:
-        text = f"ready; the contract lets {session.plan.contract.limits.parallel} task(s) run at once"
+        text, command = _narrow(session)
     elif len(box.slots) >= capacity.slots:
-        text = f"ready; all {capacity.slots} slots of this machine are in use"
+        text = f"ready; all {capacity.slots} slots of this machine are in use{_by(others)}"
     else:
-        text = f"ready; agent {session.plan.tasks[task_id].agent} is at its limit of attempts at once"
-    return _reason("slot", text, task=task_id)
+        text = (
+            f"ready; agent {agent} is at its limit of {capacity.per_agent.get(agent)} attempt(s) at once{_by(others)}"
+        )
+    return _reason("slot", text, task=task_id, command=command)
+
+
+def _narrow(session: s.Session) -> tuple[str, str | None]:
+    if in_checkout(session):
+        return 'ready; in your own checkout (isolation = "none") one task runs at a time', None
+    parallel = session.plan.contract.limits.parallel
+    text = f"ready; the contract lets {parallel} task(s) run at once"
+    return text, f"marathonctl amend {session.id} --parallel {parallel + 1}"
+
+
+def _by(others: list[str]) -> str:
+    more = f" and {len(others) - _NAMED_MAX} more" if len(others) > _NAMED_MAX else ""
+    return f" by session {', '.join(others[:_NAMED_MAX])}{more}" if others else ""

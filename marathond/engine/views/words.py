@@ -4,7 +4,6 @@ from typing import Final
 
 from marathond.domain import session as s
 from marathond.domain.decide import busy, due_at, resting
-from marathond.domain.judgement import judge
 
 _TASK_STATES: Final[dict[type, str]] = {
     s.Pending: "pending",
@@ -63,13 +62,12 @@ def task_reason(session: s.Session, task_id: str) -> str | None:
             return "its work is being committed"
         case s.Checking():
             return "its checks run" if session.plan.tasks[task_id].checks else "its work is being committed"
-        case s.Resting(timer_kind="quota"):
-            return "a vendor's limit holds"
-        case s.Resting(timer_kind="api"):
-            return "the vendor's API is in trouble"
-        case s.Resting():
-            failing = judge(session.plan.tasks[task_id], task)
-            return f"it failed and is tried again{f': {failing.reason}' if failing else ''}"
+        case s.Resting(timer_kind="quota", cause=pool):
+            return f"a vendor's limit holds (pool {pool})"
+        case s.Resting(timer_kind="api", cause=error):
+            return f"the vendor's API is in trouble{f': {error}' if error else ''}"
+        case s.Resting(cause=failure):
+            return f"it failed and is tried again{f': {failure}' if failure else ''}"
         case s.Failing(reason=reason) | s.Failed(reason=reason):
             return reason
         case s.Stuck(about=about):
