@@ -159,8 +159,8 @@ def test_a_table_fits_whatever_is_in_it(rows: list[tuple[str, str, str]], column
     assert all(text.width(line) <= columns for line in table(cleaned, columns))
 
 
-@pytest.mark.parametrize("columns", [30, 60, 79, 200])
-@pytest.mark.parametrize("rows", [5, 9, 50])
+@pytest.mark.parametrize("columns", [12, 30, 39, 60, 79, 200])
+@pytest.mark.parametrize("rows", [4, 5, 9, 50])
 def test_the_live_picture_fits_the_screen(columns: int, rows: int) -> None:
     """At most as many lines as there are rows, none too wide, the telling tasks first to stay."""
     lines = Progress().lines(busy(), COLOUR, columns, rows, NOW, "note")
@@ -168,7 +168,15 @@ def test_the_live_picture_fits_the_screen(columns: int, rows: int) -> None:
     for plain, painted in lines:
         assert text.width(plain) <= columns
         assert text.width(ESCAPES.sub("", painted)) == text.width(plain)
-    assert any("implement" in plain for plain, _ in lines)
+    assert any("impl" in plain for plain, _ in lines)
+
+
+@pytest.mark.parametrize("columns", [12, 20, 39, 79])
+def test_the_live_picture_shows_each_tasks_own_sign_however_narrow(columns: int) -> None:
+    """A task that runs never looks like one that failed."""
+    tasks = [task("t" * 40, state, attempts=1) for state in ("running", "done", "failed", "waiting")]
+    lines = Progress().lines(status("running", *tasks), Style(colour=False, unicode=True), columns, 20, NOW)[1:5]
+    assert [painted.split()[0] for _, painted in lines] == ["●", "✓", "✗", "◷"]
 
 
 def test_the_live_picture_counts_attempts_and_time() -> None:

@@ -49,11 +49,13 @@ class Progress:
         """The whole picture: head, tasks and footer, each line at most `columns` wide, at most `rows` of them."""
         tasks = status["tasks"]
         room = max(1, rows - 3)
-        shown = tasks if len(tasks) <= room else _most_telling(tasks, room - 1)
-        name_columns = min(_NAME_COLUMNS_MAX, max((width(clean(t["id"])) for t in shown), default=0))
+        shown = tasks if len(tasks) <= room else _most_telling(tasks, max(1, room - 1))
+        name_columns = min(
+            _NAME_COLUMNS_MAX, max(8, columns // 3), max((width(clean(t["id"])) for t in shown), default=0)
+        )
         body = [self._task(task, style, columns, name_columns, now) for task in shown]
-        if len(shown) < len(tasks):
-            rest = f"    and {plural(len(tasks) - len(shown), 'more task')}"
+        if len(shown) < len(tasks) and room > 1:  # in a single row a task says more than a count
+            rest = fit(f"    and {plural(len(tasks) - len(shown), 'more task')}", columns)
             body.append((rest, style.paint(rest, "dim")))
         return [_head(status, style, columns), *body, _footer(status, style, columns, note)]
 
@@ -64,11 +66,10 @@ class Progress:
         count = f"{task['attempts']}/{granted}" if granted and task["attempts"] else ""
         middle = f"{name}  {elapsed}  {count:<5}  "
         said = fit(_telling(task, now), max(0, columns - 3 - width(middle)))
-        plain = f" x {middle}{said}"
-        if width(plain) > columns:  # a very narrow terminal: no room for colours either
-            return fit(plain, columns), fit(plain, columns)
+        if not said:  # a very narrow terminal
+            middle = fit(middle.rstrip(), max(0, columns - 3))
         dim = () if task["state"] in (*_LIVE, "failed", "held") else ("dim",)
-        return plain, f" {style.sign(task['state'])} {middle}{style.paint(said, *dim)}"
+        return f" x {middle}{said}", f" {style.sign(task['state'])} {middle}{style.paint(said, *dim)}"
 
     def _elapsed(self, task: dict[str, Any], now: float) -> str:
         ms = float(self._spent_ms[task["id"]])
