@@ -74,3 +74,30 @@ prompt = {script('run = "echo $OWN_TOKEN > f"')}
         assert KEY not in json.dumps(entries)
         for folder in ("ledger.db", "ledger.db-wal", "blobs", "attempts", "env", "marathond.log"):
             assert _files_with(box.state / folder, KEY) == [], folder
+
+
+def test_setup_and_checks_see_no_key_of_a_provider(tmp_path: Path) -> None:
+    """What the profile passes or sets is for the agent alone; what the task lists is for setup and checks too."""
+    with Box(tmp_path, {"MY_PROXY": KEY, "MY_SETTING": "on"}) as box:
+        (box.config / "agents").mkdir()
+        (box.config / "agents/keyed.toml").write_text(PROFILE % OWN)
+        plan = f"""
+[workspace]
+repo = "repo"
+setup = ["env > {tmp_path}/setup"]
+[[task]]
+id = "a"
+agent = "keyed"
+env = ["MY_SETTING"]
+prompt = {script(f'run = "env > {tmp_path}/agent"', write("f", "x"))}
+[[task.check]]
+run = "env > {tmp_path}/check"
+"""
+        assert box.wait(box.start(plan), "done", "failed")["state"] == "done"
+    seen = {
+        who: dict(line.partition("=")[::2] for line in (tmp_path / who).read_text().splitlines())
+        for who in ("setup", "agent", "check")
+    }
+    assert {who for who, env in seen.items() if "MY_PROXY" in env or "OWN_TOKEN" in env} == {"agent"}
+    assert all(env["MY_SETTING"] == "on" and env["PWD"].endswith("/a") for env in seen.values())
+    assert all(env["MARATHON_ATTEMPT"].endswith("/a/1") for env in seen.values())

@@ -22,7 +22,7 @@ class Job(NamedTuple):
     (None: no such bound); neither runs while the machine is suspended. `output_bytes_max` bounds each output file: half of it
     for the beginning, half for the end. To end it, each of `stop_signals` (`INT`, `TERM`, `HUP`) is sent to the whole tree and
     given `grace_ms`; what lives after that is killed. The shell lines of `setup` run first unless the file `setup_marker` exists, which
-    is made when all of them succeeded; without a marker they run each time. `launch` names one launch: only the supervisor
+    is made when all of them succeeded; without a marker they run each time. They do not see the variables `setup_without`. `launch` names one launch: only the supervisor
     that was spawned for the one stored last runs the job.
     """
 
@@ -38,6 +38,7 @@ class Job(NamedTuple):
     setup: tuple[str, ...] = ()
     setup_marker: str | None = None
     setup_timeout_ms: int = SETUP_TIMEOUT_MS
+    setup_without: tuple[str, ...] = ()
     launch: str = ""
     v: int = SUPERVISOR_PROTOCOL
 
@@ -68,6 +69,7 @@ def read_job(directory: Path) -> Job:
             **fields,
             "argv": tuple(fields["argv"]),
             "setup": tuple(fields["setup"]),
+            "setup_without": tuple(fields["setup_without"]),
             "stop_signals": tuple(fields["stop_signals"]),
         }
     )

@@ -16,7 +16,7 @@ from marathond.attempt.redact import Redactor
 from marathond.domain.contract import Task as Spec
 from marathond.domain.session import Attempt, Done, Session
 from marathond.engine.engine import Engine
-from marathond.engine.environment import attempt_environment
+from marathond.engine.environment import attempt_environment, check_environment
 from marathond.engine.handoff import continuation, opening
 from marathond.engine.past import past_of
 from marathond.planning.templates import render
@@ -43,8 +43,10 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
     workspace = await _make_room(engine, session, task_id, attempt)
     built = await _command(engine, session, spec, attempt, profile, where, str(workspace.path))
     id_ = f"{session.id}/{task_id}/{attempt.number}"
-    extra = {**built.env, "PWD": str(workspace.path), MARKER: id_}
-    environment = await attempt_environment(engine, session, spec, profile, extra)
+    common = {"PWD": str(workspace.path), MARKER: id_}
+    environment = await attempt_environment(engine, session, spec, profile, {**built.env, **common})
+    # setup lines are the repository's code, as checks are: they get no provider's keys
+    public = await check_environment(engine, session, spec, common)
     launch.require(profile, environment.values["PATH"])
     for name, content in built.files.items():
         await anyio.to_thread.run_sync(_write, where, name, content)
@@ -58,6 +60,7 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
         stop_signals=tuple(name for name in built.stop_signals if name != "KILL"),
         setup=session.plan.contract.workspace.setup,
         setup_marker=str(setup_marker(engine, session.id, task_id)),
+        setup_without=tuple(sorted(environment.values.keys() - public.values.keys())),
     )
     version = await anyio.to_thread.run_sync(engine.agents.version_of, profile, environment.values)
     return Ready(job, environment, built.stdin, version and Redactor(environment.secrets).redact_text(version))

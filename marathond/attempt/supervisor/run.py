@@ -76,9 +76,10 @@ class _Run:
         if not self._job.setup or (marker is not None and Path(marker).exists()):
             return None
         end_ms = _now_ms() + self._job.setup_timeout_ms
+        env = {name: value for name, value in self._env.items() if name not in self._job.setup_without}
         for line in self._job.setup:
             self._errors.write(f"$ {line}\n".encode("utf-8", "surrogateescape"))
-            end = self._start(["sh", "-c", line], None, None, max(end_ms - _now_ms(), 0), None)
+            end = self._start(["sh", "-c", line], env, None, None, max(end_ms - _now_ms(), 0), None)
             if end.cause == "stopped":
                 return _exit(end, "stopped", "stopped during setup")
             if end.cause == "timeout":
@@ -91,7 +92,9 @@ class _Run:
 
     def program(self) -> Exit:
         """The job's program itself."""
-        end = self._start(self._job.argv, self._job.stdin, self._output, self._job.timeout_ms, self._job.idle_ms)
+        end = self._start(
+            self._job.argv, self._env, self._job.stdin, self._output, self._job.timeout_ms, self._job.idle_ms
+        )
         detail = {
             "timeout": f"ran longer than {self._job.timeout_ms} ms",
             "idle": f"printed nothing for {self._job.idle_ms} ms",
@@ -102,6 +105,7 @@ class _Run:
     def _start(
         self,
         argv: tuple[str, ...] | list[str],
+        env: Mapping[str, str],
         stdin: str | None,
         output: Capture | None,
         timeout_ms: int | None,
@@ -109,7 +113,7 @@ class _Run:
     ) -> End:
         return self._supervision.run(
             argv,
-            env=self._env,
+            env=env,
             cwd=self._job.cwd,
             stdin=os.devnull if stdin is None else str(self._directory / stdin),
             output=output,
