@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
-from marathonctl.commands import VERBS, names, summary
+from marathonctl.commands import ELSEWHERE, VERBS, names, summary
 from marathonctl.context import Context
 from marathonctl.render.style import columns
 from marathonctl.usage import did_you_mean, usage
@@ -46,7 +46,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises `usage`."""
-        raise usage(message, self.prog)
+        raise usage(message, self.prog, _nearest_choice(message))
+
+
+def _nearest_choice(message: str) -> str:
+    """The hint for argparse's "invalid choice: 'stat' (choose from 'info', 'start')"; empty for other complaints."""
+    word, _, choices = message.partition("invalid choice: ")[2].rstrip(")").partition(" (choose from ")
+    return did_you_mean(word.strip("'"), choices.replace("'", "").split(", ")) if choices else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     before, rest = _split(words)
+    if rest[:1] == ["help"]:
+        before, rest = ([*before, "--help"], []) if not rest[1:] else (before, [rest[1], "--help"])
     if "--version" in before:
         from marathonctl.commands import version
 
@@ -108,7 +116,8 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _verb(name: str) -> Verb:
     if name not in names():
-        raise usage(f"there is no verb {name!r}", hint=did_you_mean(name, names()) or "See `marathonctl --help`.")
+        near = f"Did you mean `{ELSEWHERE[name]}`?" if name in ELSEWHERE else did_you_mean(name, names())
+        raise usage(f"there is no verb {name!r}", hint=near or "See `marathonctl --help`.")
     return cast("Verb", importlib.import_module(f"marathonctl.commands.{name}"))
 
 

@@ -46,8 +46,16 @@ def test_the_help_names_every_verb_and_exit_code(tmp_path: Path) -> None:
         (["run", "f", "--check", "true"], "belong to --prompt"),
         (["answer", "maybe"], "yes or no"),
         (["amend"], "--wall, --deadline or --parallel"),
-        (["amend", "--parallel", "two"], "invalid int value"),
+        (["amend", "--parallel", "two"], "not a whole number from 1 to 64"),
+        (["amend", "--parallel", "0"], "not a whole number from 1 to 64"),
+        (["tail", "--after", "-1"], "not a whole number from 0 on"),
+        (["logs", "x", "--attempt", "0"], "not a whole number from 1 on"),
+        (["stat"], "Did you mean `status`?"),
+        (["ls"], "Did you mean `list`?"),
+        (["info"], "Did you mean `daemon info`?"),
+        (["daemon", "stpo"], "Did you mean `stop`?"),
         (["show", "nonsense"], "invalid choice"),
+        (["show", "diffs"], "Did you mean `diff`?"),
         (["show", "task"], "which task"),
         (["tail", "x", "--all"], "one of SESSION, --system and --all"),
         (["--socket"], "expected one argument"),
@@ -60,6 +68,12 @@ def test_a_mistake_is_exit_64_with_one_sentence(tmp_path: Path, words: list[str]
     assert told.lower() in done.stderr.lower()
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) <= 2
+
+
+def test_help_is_a_word_too(tmp_path: Path) -> None:
+    """`help` and `help VERB` are `--help` and `VERB --help`."""
+    assert ctl(tmp_path, "help").stdout == ctl(tmp_path, "--help").stdout
+    assert ctl(tmp_path, "help", "tail").stdout == ctl(tmp_path, "tail", "--help").stdout
 
 
 def test_global_options_go_before_and_after_the_verb(tmp_path: Path) -> None:

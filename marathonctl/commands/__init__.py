@@ -35,6 +35,20 @@ VERBS: Final[dict[str, dict[str, str]]] = {
 }
 """Group → verb → summary, in the order of the help."""
 
+ELSEWHERE: Final[dict[str, str]] = {
+    "cancel": "abort",
+    "continue": "resume",
+    "info": "daemon info",
+    "kill": "abort",
+    "ls": "list",
+    "pause": "halt",
+    "ps": "list",
+    "stop": "halt",
+    "validate": "check",
+    "watch": "tail",
+}
+"""What other tools call it → what it is here, for hints."""
+
 
 def summary(verb: str) -> str:
     """The one-line summary of a verb. Raises KeyError for a word that is none."""

@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from marathonctl.context import Context
 from marathonctl.render import json
 from marathonctl.render.text import short
-from marathonctl.usage import usage
+from marathonctl.usage import usage, whole
+from marathond.domain.limits import PARALLEL_MAX
 
 EXAMPLE = "  marathonctl amend k3f9 --wall 8h"
 
@@ -15,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", nargs="?", help="an id or a unique prefix")
     parser.add_argument("--wall", metavar="D", help="time with a live attempt, such as 8h or 1h30m")
     parser.add_argument("--deadline", metavar="T", help="an absolute time with its zone, such as 2026-12-01T08:00:00Z")
-    parser.add_argument("--parallel", metavar="N", type=int, help="tasks at once")
+    parser.add_argument("--parallel", metavar="N", type=whole(1, PARALLEL_MAX), help="tasks at once")
 
 
 def run(context: Context) -> int:

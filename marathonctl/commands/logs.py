@@ -11,7 +11,7 @@ from marathonctl.render.style import is_plain
 from marathonctl.render.text import clean_lines
 from marathonctl.streams import Reconnector
 from marathonctl.targets import task_last
-from marathonctl.usage import usage
+from marathonctl.usage import usage, whole
 from marathond.domain.errors import MarathonError
 
 EXAMPLE = """\
@@ -29,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 def output_arguments(parser: ArgumentParser) -> None:
     """The options that `logs` and `show transcript` share."""
     parser.add_argument("--raw", action="store_true", help="the agent's own output instead of readable text")
-    parser.add_argument("--attempt", metavar="N", type=int, help="only this attempt (default: the newest)")
+    parser.add_argument("--attempt", metavar="N", type=whole(1), help="only this attempt (default: the newest)")
 
 
 def run(context: Context) -> int:

@@ -14,7 +14,7 @@ from marathonctl.render.task import task_lines
 from marathonctl.render.text import clean_lines
 from marathonctl.streams import read_pages
 from marathonctl.targets import session_first, task_last
-from marathonctl.usage import usage
+from marathonctl.usage import usage, whole
 
 EXAMPLE = """\
   marathonctl show contract
@@ -34,7 +34,9 @@ def arguments(parser: ArgumentParser) -> None:
         nargs="*",
         help="task, transcript: a single word is the task; diff: a session if it is one's id or prefix, else a task",
     )
-    parser.add_argument("--revision", metavar="K", type=int, help="contract: a revision other than the one in force")
+    parser.add_argument(
+        "--revision", metavar="K", type=whole(1), help="contract: a revision other than the one in force"
+    )
     logs.output_arguments(parser)
 
 

@@ -10,7 +10,7 @@ from marathonctl.follow import conclusion
 from marathonctl.render import json
 from marathonctl.render.row import row_line
 from marathonctl.streams import EntryStream, Reconnector, Row, read_pages
-from marathonctl.usage import usage
+from marathonctl.usage import usage, whole
 from marathond.domain.errors import MarathonError
 
 EXAMPLE = """\
@@ -23,7 +23,7 @@ _ENDED = ("done", "failed", "aborted")
 def arguments(parser: ArgumentParser) -> None:
     """Which entries, from where, and until when."""
     parser.add_argument("session", metavar="SESSION", nargs="?", help="an id or a unique prefix")
-    parser.add_argument("--after", metavar="SEQ", type=int, default=0, help="only entries after this seq")
+    parser.add_argument("--after", metavar="SEQ", type=whole(0), default=0, help="only entries after this seq")
     parser.add_argument("--no-follow", action="store_true", help="print what there is and exit")
     parser.add_argument("--system", action="store_true", help="the stream of the machine: daemons, slots, pools")
     parser.add_argument("--all", action="store_true", help="every stream, in seq order")
