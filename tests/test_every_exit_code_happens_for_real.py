@@ -1,5 +1,6 @@
 """Exit codes are a formal contract: each is made to happen by what really causes it."""
 
+import os
 import resource
 import signal
 import sqlite3
@@ -213,3 +214,33 @@ def test_77_before_a_session_exists(box: Box) -> None:
     started = box.ctl("start", str(box.write_plan(CLAUDE)), "--json", env={"PATH": "/usr/bin:/bin"})
     assert started.code == 0, started
     assert box.ctl("abort", started.json["session_id"]).code == 0
+
+
+def test_0_for_the_resume_that_had_to_start_the_daemon(box: Box) -> None:
+    """After `kill -9` the first `resume` gets the run which the daemon's start gave the session, 0; whoever comes second gets 1."""
+    session = box.start(HANG)
+    box.until(lambda: box.running(session, "a"), "the agent hangs")
+    for number in (2, 3):
+        box.ctl("daemon", "stop") if number == 2 else _kill(box)
+        box.until(lambda: box.ctl("daemon", "info").code == 69, "no daemon answers")
+        first = box.ctl("resume", session, "--json")
+        assert first.code == 0, first
+        assert first.json["run_id"] == f"{session}.{number}"
+        assert [p["verdict"] for p in first.json["gate"]] == ["pass"] * 6
+        assert box.ctl("resume", session).code == 1
+    assert box.status(session)["tasks"][0]["attempts"] == 1, "the attempt lived on"
+    assert [e["body"]["reason"] for e in box.entries(session) if e["kind"] == "run.started"] == [
+        "start",
+        "boot",
+        "boot",
+    ]
+    _kill(box)
+    with ThreadPoolExecutor(3) as pool:
+        codes = sorted(r.code for r in pool.map(lambda _: box.ctl("resume", session), range(3)))
+    assert codes == [0, 1, 1]
+    assert box.ctl("abort", session).code == 0
+
+
+def _kill(box: Box) -> None:
+    """`kill -9` of the daemon that a client started."""
+    os.kill(box.ctl("daemon", "info", "--json").json["pid"], signal.SIGKILL)
