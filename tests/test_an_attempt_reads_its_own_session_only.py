@@ -1,0 +1,110 @@
+"""What processes of an attempt may do at the socket: read their own session, tell, ask and attach; nothing else."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.box import Box
+
+ROOT = Path(__file__).parents[1]
+INSIDE = """
+import json, os, pathlib, sys
+sys.path.append({root!r})
+from marathonctl.client import Client
+from marathond.domain.errors import MarathonError
+other, out = sys.argv[1], {{}}
+me = os.environ["MARATHON_ATTEMPT"].split("/")[0]
+client = Client({socket!r})
+def attempt(name, method, **params):
+    try:
+        out[name] = client.call(method, **params)
+    except MarathonError as error:
+        out[name] = [error.kind.slug, error.kind.exit]
+attempt("own status", "session/status")
+attempt("own by id", "session/status", session=me)
+attempt("own entries", "ledger/read", limit=500)
+attempt("another status", "session/status", session=other)
+attempt("another's entries", "ledger/read", stream="session:" + other)
+attempt("system", "ledger/read", stream="system")
+attempt("another's output", "attempt/output", session=other, task="hang")
+attempt("list", "session/list")
+for _ in range(3):
+    attempt("abort another", "session/abort", session=other)
+attempt("halt myself", "session/halt", session=me)
+attempt("start", "session/start", path="/nowhere.toml")
+attempt("answer", "session/answer", answer="yes")
+attempt("stop the daemon", "daemon/stop")
+attempt("info", "daemon/info")
+attempt("progress", "attempt/progress", text="half way, with token ghp_0123456789abcdefghijABCDEFGHIJ012345")
+pathlib.Path("report.txt").write_text("the report")
+attempt("attach", "attempt/attach", path=os.path.abspath("report.txt"))
+attempt("attach outside", "attempt/attach", path="/etc/passwd")
+os.symlink("/etc/passwd", "link")
+attempt("attach a link", "attempt/attach", path=os.path.abspath("link"))
+pid = os.fork()
+if pid == 0:  # an orphan in a session of its own, without the marker in its environment
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.execve(sys.executable, [sys.executable, {orphan!r}, {socket!r}, other, {root!r}, {told!r}], {{}})
+os.waitpid(pid, 0)
+while not os.path.exists({told!r}):
+    pass
+out["orphan"] = json.load(open({told!r}))
+attempt("ask", "attempt/ask", question="Shall I go on?")
+pathlib.Path({answers!r}).write_text(json.dumps(out))
+"""
+ORPHAN = """
+import json, os, sys
+socket, other, root, told = sys.argv[1:]
+sys.path.append(root)
+from marathonctl.client import Client
+from marathond.domain.errors import MarathonError
+try:
+    result = Client(socket).call("session/abort", session=other)
+except MarathonError as error:
+    result = [error.kind.slug, error.kind.exit]
+json.dump(result, open(told + ".new", "w"))
+os.rename(told + ".new", told)
+"""
+REFUSED = ["not_permitted", 77]
+
+
+def test_an_attempt_reads_its_own_session_and_changes_nothing(box: Box) -> None:
+    """Reads of its own session, progress, attachments and a question that the user answers work; all else is refused with 77,
+    the first refusal of a method recorded; an orphan that dropped the marker is still known."""
+    other = box.start('name = "other"\n[[task]]\nid = "hang"\nrun = "sleep 300"\n')
+    box.until(lambda: box.running(other, "hang"), "the other session works")
+    answers, told, orphan, script = (box.root / name for name in ("answers", "told", "orphan.py", "inside.py"))
+    orphan.write_text(ORPHAN)
+    words = {"socket": str(box.places.socket), "answers": str(answers), "told": str(told), "orphan": str(orphan)}
+    script.write_text(INSIDE.format(root=str(ROOT), **words))
+    session = box.start(f'name = "mine"\n[[task]]\nid = "a"\nrun = "{sys.executable} {script} {other}"\nattempts = 1\n')
+
+    def asked() -> bool:
+        return any(r["kind"] == "question" for r in box.ctl("why", session, "--json").json["reasons"])
+
+    box.until(asked, "the attempt asks", 30, lambda: box.ctl("logs", session, "a").out)
+    assert "Shall I go on?" in box.ctl("why", session).out
+    assert box.ctl("answer", session, "yes").code == 0
+    assert box.wait(session, "done", "failed", "held")["state"] == "done", box.ctl("logs", session, "a").out
+    out: dict[str, Any] = json.loads(answers.read_text())
+    assert out["own status"]["session_id"] == out["own by id"]["session_id"] == session
+    assert {json.loads(row["record"])["stream"] for row in out["own entries"]["entries"]} == {f"session:{session}"}
+    for name in (
+        "another status", "another's entries", "system", "another's output", "abort another", "halt myself", "start", "answer",
+        "stop the daemon", "info", "list", "orphan", "attach outside", "attach a link",
+    ):  # fmt: skip
+        assert out[name] == REFUSED, name
+    assert out["ask"]["answer"] == "yes"
+    assert box.status(other)["state"] == "running"
+    notes = [e["body"] for e in box.entries(session) if e["kind"] == "attempt.noted"]
+    refused = [note["text"] for note in notes if note["what"] == "refused"]
+    assert refused.count("session/abort") == 1
+    assert len(refused) == len(set(refused))
+    progress = next(note["text"] for note in notes if note["what"] == "progress")
+    assert progress.startswith("half way")
+    assert "ghp_" not in progress
+    assert [n["blob"] for n in notes if n["what"] == "attachment"] == [out["attach"]["blob"]]
+    assert box.ctl("abort", other).code == 0
