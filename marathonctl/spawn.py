@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from marathonctl.client import Client
-from marathond.domain.errors import DAEMON_RUNNING, DAEMON_UNREACHABLE, REGISTRY, MarathonError
+from marathond.domain.errors import DAEMON_RUNNING, DAEMON_UNREACHABLE, NOT_PERMITTED, REGISTRY, MarathonError
 from marathond.places import Places, find_places
 
 START_SECONDS_MAX = 20.0
@@ -45,8 +45,7 @@ def start_detached(places: Places, environ: Mapping[str, str], command: Sequence
     Its standard error goes to the log in the state folder, so that what it says before it can log is kept too.
     """
     argv = list(command) or [sys.executable, "-P", "-m", "marathond"]
-    places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = os.open(places.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = _open_log(places)
     try:
         began = os.fstat(log).st_size
         daemon = subprocess.Popen(
@@ -61,6 +60,18 @@ def start_detached(places: Places, environ: Mapping[str, str], command: Sequence
         _wait_until_it_answers(places, daemon, log, began)
     finally:
         os.close(log)
+
+
+def _open_log(places: Places) -> int:
+    """The daemon's log, in a state folder that is made if need be. Raises NOT_PERMITTED."""
+    try:
+        places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(places.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = f"The state folder {places.state} cannot be used ({error.strerror})"
+        raise MarathonError(
+            NOT_PERMITTED, reason=reason, hint="Set MARATHON_STATE_DIR to a folder of yours."
+        ) from error
 
 
 def _wait_until_it_answers(places: Places, daemon: subprocess.Popen[bytes], log: int, began: int) -> None:

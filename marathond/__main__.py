@@ -2,14 +2,16 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from marathond import __version__
 from marathond.app import Build, Setting, accept_head, build_services, run
 from marathond.config import load_config, load_environment
-from marathond.domain.errors import INTERNAL, NOT_PERMITTED, MarathonError
+from marathond.domain.errors import INTERNAL, NOT_PERMITTED, USAGE, MarathonError
 from marathond.logs import log_to
 from marathond.places import Places, find_places
 from marathond.server.dispatch import incident
@@ -23,6 +25,7 @@ def main(
     accept: Callable[[Setting], str] = accept_head,
 ) -> int:
     """Runs the daemon and returns its exit code: 0 after a hand-over, else that of the error (docs/protocol.md)."""
+    logging.basicConfig(handlers=[logging.NullHandler()])  # until the log is open, the line on stderr is enough
     options = _parse(argv)
     places = find_places()
     if options.socket:
@@ -41,8 +44,16 @@ def main(
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse with our exit code for a wrong command line: its own, 2, means something else here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits 64."""
+        self.exit(USAGE.exit, f"marathond: {message}\nSee `marathond --help`.\n")
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="marathond",
         description="Runs long AI coding work durably. It does not go to the background by itself: "
         "marathonctl starts it detached when it needs one, and so does the systemd unit.",
@@ -63,15 +74,35 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _prepare(places: Places, *, foreground: bool) -> Setting:
     """Makes the state folder, logs from here on, and reads the configuration."""
-    try:
-        places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        reason = f"The state folder {places.state} cannot be made ({exc.strerror})"
-        raise MarathonError(NOT_PERMITTED, reason=reason, hint="Set MARATHON_STATE_DIR to a folder of yours.") from None
+    _make_private(places.state)
     log_to(None if foreground else places.log, "info")
     config = load_config(places.config)
     log_to(None if foreground else places.log, config.log_level)
     return Setting(places, config, load_environment(places.config))
+
+
+def _make_private(state: Path) -> None:
+    """Makes the state folder, or closes it to others where it is empty or holds our ledger. Raises NOT_PERMITTED."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = state.stat()
+        names = {entry.name for entry in state.iterdir()}
+        ours = found.st_uid == os.geteuid()
+        if ours and found.st_mode & 0o077 and ("ledger.db" in names or names <= {"marathond.log", "marathonctl.log"}):
+            state.chmod(0o700)
+            return
+    except OSError as exc:
+        raise _unusable(state, f"cannot be used ({exc.strerror})") from None
+    if not ours:
+        raise _unusable(state, f"belongs to uid {found.st_uid}")
+    if found.st_mode & 0o002:
+        raise _unusable(state, "holds other things, and everybody may write there")
+
+
+def _unusable(state: Path, fact: str) -> MarathonError:
+    return MarathonError(
+        NOT_PERMITTED, reason=f"The state folder {state} {fact}", hint="Set MARATHON_STATE_DIR to a folder of yours."
+    )
 
 
 def _registered(exc: BaseException) -> MarathonError | None:

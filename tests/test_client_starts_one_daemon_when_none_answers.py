@@ -115,6 +115,14 @@ def test_a_daemon_that_dies_at_once_gives_its_exit_code_and_last_words(state: Pa
     assert "marathond.log" in caught.value.hint
 
 
+def test_a_state_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    """Exit 77 with the folder's name, and no incident."""
+    (tmp_path / "file").touch()
+    done = ctl(tmp_path / "file", "daemon", "start", cwd=tmp_path)
+    assert done.returncode == 77
+    assert f"The state folder {tmp_path / 'file'} cannot be used" in done.stderr
+
+
 def test_a_daemon_that_answers_is_used(state: Path) -> None:
     """No second daemon is started beside one that answers."""
     places = start(state)

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -131,6 +132,40 @@ def test_a_bad_start_is_one_clear_line(start: Start, tmp_path: Path, config: str
     (line,) = process.stderr.read().splitlines()
     assert words in line
     assert words in (tmp_path / "state" / "marathond.log").read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize(("options", "told"), [(("--sockt", "x"), "--sockt"), (("--socket",), "expected one argument")])
+def test_a_wrong_command_line_is_64(start: Start, options: tuple[str, ...], told: str) -> None:
+    """Not argparse's own 2, which says that a person must look at a session."""
+    process = start(*options)
+    assert process.wait(10) == 64
+    assert process.stderr is not None
+    assert told in process.stderr.read()
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_clear_line(start: Start, tmp_path: Path) -> None:
+    """Also before there is a log: one line, exit 77."""
+    (tmp_path / "file").touch()
+    process = start(MARATHON_STATE_DIR=str(tmp_path / "file"))
+    assert process.wait(10) == 77
+    assert process.stderr is not None
+    (line,) = process.stderr.read().splitlines()
+    assert line.startswith(f"marathond: The state folder {tmp_path / 'file'} cannot be used")
+
+
+def test_a_loose_state_folder_is_closed_and_a_shared_one_refused(start: Start, tmp_path: Path) -> None:
+    """An empty folder becomes 0700; one that holds other things and that everybody may write to is left alone, exit 77."""
+    state, shared = tmp_path / "state", tmp_path / "shared"
+    state.mkdir()
+    state.chmod(0o777)
+    start("--foreground")
+    assert talk(state / "run" / "marathond.sock")["result"]
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "something").touch()
+    assert start("--foreground", MARATHON_STATE_DIR=str(shared)).wait(10) == 77
+    assert os.listdir(shared) == ["something"]
 
 
 def test_a_socket_path_too_long_is_explained(start: Start, tmp_path: Path) -> None:
