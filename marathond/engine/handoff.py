@@ -61,8 +61,12 @@ def _handoff(spec: Spec, mode: Mode, why: str, past: Past) -> str:
             " do the task again on top of it. The earlier patch, for reference:\n\n"
             + _fenced(past.patch, _PATCH_CHARS_MAX)
         )
+    elif past.attempt.refused is not None:
+        lines.append(f"Its work was not accepted: {past.attempt.refused}.")
     elif failures := _failures(spec, past):
         lines.append(f"It did not pass these checks:\n\n{failures}")
+    elif past.attempt.candidate is not None and past.attempt.candidate.empty and not spec.checks:
+        lines.append("It changed no file, and this task is not done without a change.")
     elif past.attempt.error:
         lines.append(f"It ended with: {past.attempt.outcome or 'lost'} ({past.attempt.error})")
     elif past.attempt.outcome:

@@ -5,7 +5,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from marathond.domain import entries as e
-from marathond.domain.session import Attempt, CheckResult, Session
+from marathond.domain.session import Attempt, Candidate, CheckResult, Session
 from marathond.engine.engine import Engine
 from marathond.engine.handoff import Past
 from marathond.engine.history import session_entries
@@ -29,7 +29,7 @@ async def past_of(engine: Engine, session: Session, task_id: str, attempt: Attem
                 number=body.attempt, run=body.run, mode=body.mode, agent=body.agent, start=body.start, n=entry.n
             )
         elif found is not None:
-            found = _with(found, body)
+            found = _with(found, body, entry.n)
     if found is None:
         return None
     outputs = {i: await _text(engine, r.output) for i, r in found.checks.items() if not r.ok and r.output}
@@ -37,14 +37,23 @@ async def past_of(engine: Engine, session: Session, task_id: str, attempt: Attem
     return Past(found, outputs, patch, why)
 
 
-def _with(attempt: Attempt, body: e.Body) -> Attempt:
+def _with(attempt: Attempt, body: e.Body, n: int) -> Attempt:
     match body:
         case e.AttemptFinished():
             return replace(attempt, outcome=body.outcome, text=body.text, error=body.error, exit_code=body.exit_code)
         case e.AttemptLost():
             return replace(attempt, error=body.why)
         case e.CandidateMade():
-            return replace(attempt, checks=Map())
+            candidate = Candidate(
+                commit=body.commit,
+                tree=body.tree,
+                parent=body.parent,
+                changed_files=body.changed_files,
+                empty=body.empty,
+                n=n,
+                judged=n,
+            )
+            return replace(attempt, checks=Map(), candidate=candidate)
         case e.CandidateConflicted():
             return replace(attempt, conflict_paths=tuple(body.paths), patch=body.patch)
         case e.CandidateRefused():
