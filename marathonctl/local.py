@@ -14,9 +14,11 @@ def check(places: Places, path: str, *, allow_secrets: bool) -> dict[str, Any]:
     from marathond.planning.freeze import plan
     from marathond.planning.source import read_source
 
-    agents = registry.load(places.config).names()
+    known = registry.load(places.config)
+    agents, wrong = known.names(), known.wrong()
     now = time.time_ns() // 1000
-    planned = plan(read_source(Path(path)), agents=agents, allow_secrets=allow_secrets, now=now)
+    source = read_source(Path(path))
+    planned = plan(source, agents=agents, wrong_agents=wrong, allow_secrets=allow_secrets, now=now)
     contract = planned.frozen.contract
     return {
         "contract_hash": planned.frozen.hash,

@@ -27,15 +27,22 @@ class Registry:
         try:
             return self._profiles[name]
         except KeyError:
-            wrong = [str(problem) for problem in self.problems if Path(problem.file).stem == name]
+            wrong = self.wrong().get(name)
             near = nearest(name, self.names())
-            reason = f"its profile is wrong ({'; '.join(wrong)})" if wrong else "no profile describes it"
+            reason = f"its profile is wrong ({wrong})" if wrong else "no profile describes it"
             hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(self.names())}; see docs/agents.md."
             raise MarathonError(AGENT_UNUSABLE, agent=name, reason=reason, hint=hint) from None
 
     def names(self) -> list[str]:
         """The names of all usable profiles, sorted."""
         return sorted(self._profiles)
+
+    def wrong(self) -> dict[str, str]:
+        """What is wrong with the profiles that were left out, by name."""
+        out: dict[str, list[str]] = {}
+        for problem in self.problems:
+            out.setdefault(Path(problem.file).stem, []).append(str(problem))
+        return {name: "; ".join(texts) for name, texts in out.items() if name not in self._profiles}
 
 
 def load(config: Path | None) -> Registry:

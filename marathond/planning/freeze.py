@@ -1,8 +1,9 @@
 """From what a user wrote to a frozen contract: everything is looked at, all problems are told at once, defaults are filled in."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from types import MappingProxyType
+from typing import Final, NamedTuple, cast
 
 from marathond.domain.contract import (
     Check,
@@ -62,24 +63,28 @@ class Planned(NamedTuple):
     warnings: list[str]
 
 
+_NONE_WRONG: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def plan(
     source: Source,
     *,
     agents: Collection[str],
+    wrong_agents: Mapping[str, str] = _NONE_WRONG,
     allow_secrets: bool = False,
     now: int | None = None,
     find: FindRepository = find_repository,
 ) -> Planned:
     """Checks a contract in every respect and freezes it.
 
-    `agents` are the names that profiles describe; `now`, in microseconds, lets a deadline in the past be noticed; `find`
+    `agents` are the names that profiles describe, `wrong_agents` say what is wrong with other profiles; `now`, in microseconds, lets a deadline in the past be noticed; `find`
     looks for the repository. Blocks on the file system and on git. Raises MarathonError CONTRACT_INVALID, whose
     `data["problems"]` lists every problem as `{path, line, message, suggestion}`.
     """
     problems = Problems(source.find_lines)
     draft = read_draft(source.data, problems)
     tasks = draft.tasks or ()
-    check_tasks(draft, agents, problems)
+    check_tasks(draft, agents, wrong_agents, problems)
     graph = check_graph(tasks, problems)
     repository, base = _find_base(draft, source.root, find, problems)
     if repository is not None:

@@ -16,18 +16,18 @@ _AGENT_ONLY = ("model", "allow_empty")
 _FILE_ONLY = ("contains", "matches", "changed")
 
 
-def check_tasks(draft: Draft, agents: Collection[str], problems: Problems) -> None:
-    """Looks at each task by itself; `agents` are the names that profiles describe."""
+def check_tasks(draft: Draft, agents: Collection[str], wrong: Mapping[str, str], problems: Problems) -> None:
+    """Looks at each task by itself; `agents` are the names that profiles describe, `wrong` says what ails other profiles."""
     if "task" not in draft.given:
         problems.add(("task",), "is missing: a contract has at least one task", "[[task]]")
     for task in draft.tasks or ():
         _one_thing_to_do(task, problems)
-        _agent_is_known(task, agents, problems)
+        _agent_is_known(task, agents, wrong, problems)
         for index, check in enumerate(task.checks or ()):
             _one_thing_to_check(check, (*task.path, "check", index), problems)
     defaults = draft.defaults
     if defaults is not None and defaults.agent is not None:
-        _known(defaults.agent, ("defaults", "agent"), agents, problems)
+        _known(defaults.agent, ("defaults", "agent"), agents, wrong, problems)
 
 
 def read_prompts(tasks: Iterable[TaskDraft], top: Path, root: Path, problems: Problems) -> None:
@@ -112,18 +112,20 @@ def _one_thing_to_do(task: TaskDraft, problems: Problems) -> None:
                 problems.warn((*task.path, key), "has no effect: a command task has no agent")
 
 
-def _agent_is_known(task: TaskDraft, agents: Collection[str], problems: Problems) -> None:
+def _agent_is_known(task: TaskDraft, agents: Collection[str], wrong: Mapping[str, str], problems: Problems) -> None:
     if task.agent is None:
         return
     path = (*task.path, "agent")
     if "run" not in task.given:
-        _known(task.agent, path, agents, problems)
+        _known(task.agent, path, agents, wrong, problems)
     elif task.agent != "command":
         problems.add(path, "a command task has no agent: write prompt instead of run, or leave the agent out")
 
 
-def _known(agent: str, path: KeyPath, agents: Collection[str], problems: Problems) -> None:
-    if agent not in agents:
+def _known(agent: str, path: KeyPath, agents: Collection[str], wrong: Mapping[str, str], problems: Problems) -> None:
+    if agent in wrong and agent not in agents:
+        problems.add(path, f"the profile of this agent is wrong ({wrong[agent]})")
+    elif agent not in agents:
         known = ", ".join(sorted(agents)) or "none"
         problems.add(path, f"no profile describes this agent; known are {known}", problems.nearest(agent, agents))
 

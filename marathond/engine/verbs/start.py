@@ -59,7 +59,9 @@ async def planned(engine: Engine, source: Source, *, allow_secrets: bool) -> Pla
     registry = await anyio.to_thread.run_sync(engine.agents)
     now = engine.clock.wall()
     return await anyio.to_thread.run_sync(
-        lambda: plan(source, agents=registry.names(), allow_secrets=allow_secrets, now=now)
+        lambda: plan(
+            source, agents=registry.names(), wrong_agents=registry.wrong(), allow_secrets=allow_secrets, now=now
+        )
     )
 
 
