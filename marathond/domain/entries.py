@@ -101,7 +101,7 @@ class SessionCreated(Body, frozen=True, kw_only=True):
 
 
 class SessionReopened(Body, frozen=True, kw_only=True):
-    """`retry`: a failed session goes on; `tasks` are given a new life."""
+    """`retry`: a failed session goes on; `tasks` are given a new life (of many, the first thousand: `task.reopened` names all)."""
 
     kind: ClassVar[str] = "session.reopened"
     tasks: list[str]

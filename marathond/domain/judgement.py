@@ -6,9 +6,12 @@ there is no check, the outcome must be ok and, for an agent, something must have
 
 from marathond.domain.contract import Task as Spec
 from marathond.domain.entries import API_TROUBLE, Mode
+from marathond.domain.limits import REASON_CHARS_MAX
 from marathond.domain.session import Attempt, Checking, Failing, Settled, Task
 
 _JUDGED_BY_CHECKS = frozenset({"ok", "error", "timeout", "idle", "crashed"})
+
+_TITLE_CHARS_MAX = 500
 
 _SENTENCES = {
     "error": "the agent reported an error",
@@ -80,10 +83,11 @@ def _judge_outcome(spec: Spec, task: Task, attempt: Attempt) -> Failing | None:
     if paused(attempt) or wants_candidate(spec, attempt):
         return None
     what = _SENTENCES.get(attempt.outcome or "", str(attempt.outcome))
+    error = attempt.error[:REASON_CHARS_MAX]
     if spec.run is not None and attempt.outcome == "error":
         what = f"the command exited {attempt.exit_code}"
     mode: Mode = "cold" if attempt.outcome == "context" else "fresh"
-    return Failing(reason=f"{what}: {attempt.error}" if attempt.error else what, mode=mode)
+    return Failing(reason=f"{what}: {error}" if error else what, mode=mode)
 
 
 def _judge_checks(spec: Spec, task: Task, attempt: Attempt) -> Failing | None:
@@ -92,6 +96,8 @@ def _judge_checks(spec: Spec, task: Task, attempt: Attempt) -> Failing | None:
     failed = [i for i in sorted(attempt.checks) if not attempt.checks[i].ok]
     if not failed:
         return Failing(reason="the agent changed nothing (allow_empty = true would accept that)")
-    reason = "; ".join(f"{spec.checks[i].title}: {attempt.checks[i].detail}" for i in failed)
+    reason = "; ".join(f"{spec.checks[i].title[:_TITLE_CHARS_MAX]}: {attempt.checks[i].detail}" for i in failed)
+    if len(reason) > REASON_CHARS_MAX:
+        reason = f"{reason[:REASON_CHARS_MAX]} … ({len(failed)} checks failed)"
     some_passed = len(failed) < len(attempt.checks)
     return Failing(reason=reason, mode=going_on(spec, task.thread) if some_passed else "fresh")

@@ -24,6 +24,7 @@ PROTOCOL_MAX: Final = 1
 
 # --- ledger -----------------------------------------------------------------------------------------
 ENTRY_BYTES_MAX: Final = 256 * 1024
+REASON_CHARS_MAX: Final = 4000  # of one reason in an entry
 INTEGER_MAX: Final = 2**53 - 1
 HEAD_INTERVAL_SECONDS: Final = 1.0
 BATCH_PROPOSALS_MAX: Final = 256

@@ -7,11 +7,15 @@ import anyio.to_thread
 from marathond.agents import readers
 from marathond.agents.profile import Profile
 from marathond.attempt.records import ERRORS_FILE, OUTPUT_FILE, Exit
+from marathond.domain import canonical
 from marathond.domain import entries as e
 from marathond.domain.limits import FINAL_TEXT_BYTES_MAX
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine
 from marathond.engine.history import session_entries
+
+_ENCODED_BYTES_MAX = 2 * FINAL_TEXT_BYTES_MAX
+"""Of one text inside an entry. An entry has two of them, and must hold them: an end that cannot be recorded never ends."""
 
 STDERR_RULE = b"\n--- standard error ---\n"
 
@@ -48,8 +52,8 @@ async def conclude(
         lived_ms=exit_.lived_ms,
         thread=came_to.thread,
         thread_lost=came_to.thread_lost,
-        text=_cut(came_to.text),
-        error=_cut(came_to.error),
+        text=fitting(came_to.text),
+        error=fitting(came_to.error),
         reset=came_to.reset,
         usage=came_to.usage,
         transcript=transcript,
@@ -72,10 +76,15 @@ def gather(where: Path) -> bytes:
     return output + STDERR_RULE + errors if errors else output
 
 
-def _cut(text: str) -> str:
-    """The end of a text, where agents say what they have done; lone surrogates, which an entry cannot hold, become marks."""
-    raw = text.encode("utf-8", "replace")
-    return raw[-FINAL_TEXT_BYTES_MAX:].decode("utf-8", "ignore")
+def fitting(text: str) -> str:
+    """The end of a text, where agents say what they have done; lone surrogates, which an entry cannot hold, become marks.
+
+    Control characters take six bytes each in an entry, so a text that is full of them is cut shorter.
+    """
+    text = text.encode("utf-8", "replace")[-FINAL_TEXT_BYTES_MAX:].decode("utf-8", "ignore")
+    while (over := len(canonical.encode_entry(text)) - _ENCODED_BYTES_MAX) > 0:
+        text = text[max(1, over // 6) :]
+    return text
 
 
 async def _usage_before(

@@ -21,7 +21,7 @@ from marathond.domain.decide import next_due
 from marathond.domain.effects import DriveAttempt, Effect, MoveTip, open_effects
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Session
-from marathond.engine.alarm import Alarm
+from marathond.engine.alarm import Alarm, clock_steps_ms
 from marathond.engine.kernel import Kernel
 from marathond.engine.rooms import Rooms
 from marathond.engine.shelf import Shelf
@@ -39,6 +39,9 @@ Executor = Callable[["Engine", Session, Any, "Handle"], Coroutine[Any, Any, None
 
 Safe to run again after a crash at any point.
 """
+
+_STEP_MS = 1000
+"""A wall clock that differs by less from the monotonic one is being slewed, or was read a little later."""
 
 _TROUBLE_FIRST_SECONDS = 1.0
 _TROUBLE_MAX_SECONDS = 60.0
@@ -59,6 +62,7 @@ class Opening:
 
     def __init__(self) -> None:
         self.done = anyio.Event()
+        self.claimed = False
         self.result: dict[str, Any] | MarathonError | None = None
 
     def settle(self, result: dict[str, Any] | MarathonError) -> None:
@@ -134,9 +138,10 @@ class Engine:
 
     async def opened_at_start(self, session_id: str) -> dict[str, Any] | None:
         """What the start of this daemon made of a session that it had to take on; the first to ask gets it, others get None."""
-        opening = self.opening.pop(session_id, None)
-        if opening is None:
+        opening = self.opening.get(session_id)
+        if opening is None or opening.claimed:
             return None
+        opening.claimed = True
         await opening.done.wait()
         if isinstance(opening.result, MarathonError):
             raise opening.result
@@ -149,12 +154,20 @@ class Engine:
         self._inbox[session_id] = None
         self._called.set()
 
+    def leave_gate(self, session_id: str) -> None:
+        """The gate has judged a session: whoever waited for that looks again."""
+        self.at_gate.discard(session_id)
+        self._pulse()
+
+    def _pulse(self) -> None:
+        self._committed.set()
+        self._committed = anyio.Event()
+
     def _on_commit(self, changed: frozenset[str]) -> None:
         for session_id in changed:
             self._inbox[session_id] = None
         self._called.set()
-        self._committed.set()
-        self._committed = anyio.Event()
+        self._pulse()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Returns when `holds()` is true of what is committed and running."""
@@ -232,8 +245,7 @@ class Engine:
         self.trouble.get(session_id, {}).pop(key, None)
         self._handles.get(session_id, {}).pop(key, None)
         self.look(session_id)
-        self._committed.set()
-        self._committed = anyio.Event()
+        self._pulse()
 
     def _is_open(self, session_id: str, key: tuple[object, ...]) -> bool:
         """Whether an effect still waits for its outcome."""
@@ -256,8 +268,8 @@ class Engine:
             if rang == "set":
                 continue
             drafts: list[e.Draft] = []
-            if rang == "stepped":
-                by_ms = (self.clock.wall() - wall) // 1000 - (self.clock.monotonic_ms() - mono)
+            by_ms = clock_steps_ms(self.clock, wall, mono)
+            if rang == "stepped" or abs(by_ms) >= _STEP_MS:  # after a sleep a due timer may be told before the step
                 drafts.append(e.Draft(e.SYSTEM, e.ClockStepped(by_ms=by_ms)))
             wall, mono = self.clock.wall(), self.clock.monotonic_ms()
             await self._tick(drafts)
@@ -286,10 +298,15 @@ class Engine:
         for handles in self._handles.values():
             for handle in handles.values():
                 handle.scope.cancel()
-        runs = [(s.id, s.run.id) for s in self.kernel.unfinished() if s.run is not None]
-        drafts = [e.Draft(e.session_stream(i), e.RunEnded(run=run, reason="handover")) for i, run in runs]
-        drafts.append(e.Draft(e.SYSTEM, e.DaemonStopped(reason=reason)))
-        await self.writer.submit(lambda: Change(drafts=drafts))
+
+        def change() -> Change:
+            """Of what is true when its turn comes: what was handed in before may have ended a run."""
+            now = [self.kernel.peek(s.id) or s for s in self.kernel.unfinished()]
+            runs = [(s.id, s.run.id) for s in now if s.run is not None]
+            ended = [e.Draft(e.session_stream(i), e.RunEnded(run=run, reason="handover")) for i, run in runs]
+            return Change(drafts=[*ended, e.Draft(e.SYSTEM, e.DaemonStopped(reason=reason))])
+
+        await self.writer.submit(change)
 
     async def end_attempts(self) -> None:
         """Ends all live attempts; their sessions go on at the next start."""

@@ -38,6 +38,8 @@ _TITLES = {
     5: "the checkpoint is the recorded one",
     6: "nobody else works on the session",
 }
+_NAMED_MAX = 10
+WON = "another client has just won it"
 QUARANTINING = frozenset({2, 3, 5})
 RunReason = Literal["start", "resume", "retry", "answer", "amend", "wake", "boot"]
 
@@ -98,7 +100,8 @@ async def evaluate(engine: Engine, session_id: str, *, reopening: bool = False) 
     asked[4] = None if reopening else _resumable(session)
     if asked[4] is None:
         problems = await checkpoint_problems(engine, session)
-        asked[5] = "; ".join(problems) or None
+        more = [f"and {len(problems) - _NAMED_MAX} more"] if len(problems) > _NAMED_MAX else []
+        asked[5] = "; ".join([*problems[:_NAMED_MAX], *more]) or None
     return _verdicts({6: None, **asked})
 
 
@@ -188,7 +191,7 @@ async def through(
             await prepare(engine.kernel.sessions[session_id])
         await open_run(engine, session_id, verdicts, reason, before)
     finally:
-        engine.at_gate.discard(session_id)
+        engine.leave_gate(session_id)
     session = engine.kernel.sessions[session_id]
     return outcome(session, verdicts, f"{session_id}.{session.runs}")
 
@@ -208,12 +211,13 @@ def outcome(session: Session, verdicts: Verdicts, run: str) -> dict[str, Any]:
 def _refuse_second(engine: Engine, session_id: str) -> None:
     session = engine.kernel.sessions.get(session_id)
     if session is not None and session.run is not None:
-        raise _held(session_id, f"run {session.run.id} is under way")
+        raise held(session_id, f"run {session.run.id} is under way")
     if session_id in engine.at_gate:
-        raise _held(session_id, "another client has just won it")
+        raise held(session_id, WON)
 
 
-def _held(session_id: str, reason: str) -> MarathonError:
+def held(session_id: str, reason: str) -> MarathonError:
+    """The refusal of point 6."""
     data = {"session_id": session_id, "run_id": None, "gate": _verdicts({6: reason}).plain()}
     return MarathonError(LOCK_HELD, session=session_id, reason=reason, data=data)
 
@@ -225,7 +229,7 @@ async def open_run(
 
     def bodies(session: Session) -> list[e.Body]:
         if (why := may_open(session, engine.clock.wall(), reason)) is not None:
-            raise _held(session_id, why)
+            raise held(session_id, why)
         run = f"{session_id}.{session.runs + 1}"
         passed = e.GatePassed(run=run, points=list(verdicts.points))
         return [*before, passed, e.RunStarted(run=run, reason=reason, boot_id=engine.boot_id)]

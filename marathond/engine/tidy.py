@@ -20,11 +20,21 @@ log = logging.getLogger(__name__)
 
 
 async def tidy(engine: Engine, session: Session) -> None:
-    """Called when nothing of a session runs any more. Doing it twice is harmless."""
-    if session.end is not None:
-        await anyio.to_thread.run_sync(engine.environments.remove, session.id)
-        await _remove_worktrees(engine, session)
-    engine.rooms.release(session.id)
+    """Called when nothing of a session runs any more. Doing it twice is harmless, and so is a user who lets it go on meanwhile."""
+    try:
+        if session.end is not None and _rests(engine, session):
+            await anyio.to_thread.run_sync(engine.environments.remove, session.id)
+            await _remove_worktrees(engine, session)
+    except OSError as error:
+        log.warning("session %s: not all could be given back: %s", session.id, error)  # the next start tries again
+    if _rests(engine, session):
+        engine.rooms.release(session.id)
+
+
+def _rests(engine: Engine, session: Session) -> bool:
+    """Whether the session is still as it was when it came to rest: no run has been opened, and nobody is about to open one."""
+    now = engine.kernel.sessions.get(session.id, session)
+    return now.run is None and now.runs == session.runs and session.id not in engine.at_gate
 
 
 async def _remove_worktrees(engine: Engine, session: Session) -> None:
@@ -36,6 +46,8 @@ async def _remove_worktrees(engine: Engine, session: Session) -> None:
     for task_id, task in session.tasks.items():
         if not task.begun:
             continue
+        if not _rests(engine, session):
+            return
         kept = rescue_ref(session.id, task_id, task.begun + 1) if isinstance(task.phase, Done) else None
         try:
             workspace = await engine.rooms.workspace(session, task_id)

@@ -15,7 +15,7 @@ async def deliver(engine: Engine, session: Session, effect: Deliver, _handle: Ha
     try:
         repository = await engine.rooms.repository(session)
         made = await deliver_branch(repository, effect.branch, effect.commit, previous)
-    except (MarathonError, GitError) as error:
+    except (MarathonError, GitError, OSError) as error:
         await engine.append(session.id, e.DeliveryFailed(reason=str(error)[:2000]))
         return
     await engine.append(session.id, e.DeliveryMade(branch=made.branch, commit=effect.commit))

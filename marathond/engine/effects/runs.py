@@ -13,11 +13,16 @@ log = logging.getLogger(__name__)
 
 async def open_run(engine: Engine, session: Session, effect: OpenRun, _handle: Handle) -> None:
     """Wakes a session. A refusal is recorded by the gate and ends the effect; a user who was faster makes it unnecessary."""
-    if session.id in engine.at_gate:
-        return  # a user's resume is being judged right now; if it is refused, so would this be
     opening = engine.opening.get(session.id)
     if opening is not None and opening.done.is_set():
         opening = None  # that was the run which the daemon's start gave it; this is a later one
+    if (
+        session.id in engine.at_gate
+    ):  # a user's resume is being judged: what comes of it decides whether this is still to be done
+        if opening is not None:
+            opening.settle(gate.held(session.id, gate.WON))
+        await engine.until(lambda: session.id not in engine.at_gate)
+        return
     engine.at_gate.add(session.id)
     try:
         verdicts = await gate.evaluate(engine, session.id)
@@ -37,7 +42,7 @@ async def open_run(engine: Engine, session: Session, effect: OpenRun, _handle: H
             opening.settle(error)
         return
     finally:
-        engine.at_gate.discard(session.id)
+        engine.leave_gate(session.id)
     if opening is not None:
         after = engine.kernel.sessions[session.id]
         opening.settle(gate.outcome(after, verdicts, f"{session.id}.{effect.number}"))

@@ -14,6 +14,8 @@ from marathond.engine.environment import remember
 from marathond.engine.sessions import get, resolve
 from marathond.engine.views.words import session_state
 
+_NAMED_MAX = 1000
+
 
 async def resume(
     engine: Engine, *, session: str | None, cwd: str | None, now: bool, env: Mapping[str, str] | None, spawned: bool
@@ -46,7 +48,7 @@ async def retry(
             REFUSED_BY_STATE, session=found.id, state=state, reason="only a failed session is retried", hint=hint
         )
     reopened = _reopened(found, tasks or ())
-    before: list[e.Body] = [e.SessionReopened(tasks=reopened), *(e.TaskReopened(task=i) for i in reopened)]
+    before: list[e.Body] = [e.SessionReopened(tasks=reopened[:_NAMED_MAX]), *(e.TaskReopened(task=i) for i in reopened)]
     # the values were removed when the session ended
     return await gate.through(
         engine, found.id, "retry", before, lambda now: remember(engine, now.id, now.plan.contract, env)
