@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from marathond.domain.errors import NOT_PERMITTED, MarathonError
 from marathond.places import Places
 
 
@@ -29,10 +30,16 @@ def check(places: Places, path: str, *, allow_secrets: bool) -> dict[str, Any]:
 
 
 def verify(places: Places, session: str | None) -> dict[str, Any]:
-    """What `ledger/verify` answers, worked out here."""
+    """What `ledger/verify` answers, worked out here. Raises also NOT_PERMITTED where the state folder cannot be read."""
     from marathond.engine.audit import verify_all
 
-    return verify_all(places, session)
+    try:
+        return verify_all(places, session)
+    except OSError as error:
+        reason = f"The state folder {places.state} cannot be read ({error.strerror})"
+        raise MarathonError(
+            NOT_PERMITTED, reason=reason, hint="Set MARATHON_STATE_DIR to a folder of yours."
+        ) from error
 
 
 def starter(folder: Path) -> str:

@@ -31,7 +31,7 @@ class MarathonError(Exception):
 
     def __init__(self, kind: ErrorKind, *, data: dict[str, Any] | None = None, **fields: object) -> None:
         self.kind = kind
-        self.message = kind.message.format(**fields)
+        self.message = kind.message.format(**fields).replace("?.", "?")  # a reason may end in a question
         self.hint = kind.hint.format(**fields)
         self.data = data or {}
         super().__init__(self.message)
@@ -209,6 +209,13 @@ NO_OUTPUT = _kind(
     "Task {task!r} of session {session} has no attempt yet.",
     "`marathonctl why` says what it waits for.",
 )
+NO_ATTEMPT = _kind(
+    -32026,
+    "no_attempt",
+    66,
+    "Task {task!r} of session {session} has no attempt {attempt} yet.",
+    "Its newest is {newest}.",
+)
 NO_SUCH_FILE = _kind(-32024, "no_such_file", 66, "There is no file {path}.", "{hint}")
 AGENT_UNUSABLE = _kind(-32025, "agent_unusable", 66, "Agent {agent!r} cannot be used: {reason}.", "{hint}")
 
@@ -218,7 +225,7 @@ DAEMON_UNREACHABLE = _kind(
     "daemon_unreachable",
     69,
     "No Marathon daemon answers at {path}: {reason}.",
-    "Start one with `marathond &`, or let `marathonctl start` do it.",
+    "`marathonctl daemon start` starts one, and so does every verb that changes something.",
 )
 DAEMON_SILENT = _kind(
     -32031,

@@ -3,13 +3,14 @@
 Works with and without a daemon; it only reads.
 """
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from marathond.domain import entries as e
-from marathond.domain.errors import MarathonError
+from marathond.domain.errors import AMBIGUOUS_SESSION, MarathonError
 from marathond.places import Places
 from marathond.store.blobs import Blobs
 from marathond.store.readers import Readers, open_readers
@@ -24,8 +25,24 @@ _PAGE = 1000
 
 
 def verify_all(places: Places, session: str | None = None) -> dict[str, Any]:
-    """The whole report, for a client without a daemon. Raises NO_SESSION and NOT_A_LEDGER."""
-    return anyio.run(audit, places, session)
+    """The whole report, for a client without a daemon; `session` may be a prefix. Raises NO_SESSION, AMBIGUOUS_SESSION and NOT_A_LEDGER."""
+    return anyio.run(_audit_any, places, session)
+
+
+async def _audit_any(places: Places, prefix: str | None) -> dict[str, Any]:
+    return await audit(places, await _full_id(places, prefix) if prefix else None)
+
+
+async def _full_id(places: Places, prefix: str) -> str:
+    """The one id that begins so; `prefix` itself where none does or the ledger cannot be read, which the report then tells."""
+    try:
+        async with open_readers(places) as readers:
+            matches = [span.session for span in await readers.sessions() if span.session.startswith(prefix)]
+    except sqlite3.Error:
+        return prefix
+    if len(matches) > 1:
+        raise MarathonError(AMBIGUOUS_SESSION, prefix=prefix, matches=", ".join(matches[:5]))
+    return matches[0] if matches else prefix
 
 
 async def audit(places: Places, session: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from marathond.agents.profile import Profile
 from marathond.attempt.output import Page, read_page, read_tail
 from marathond.attempt.records import OUTPUT_FILE
 from marathond.domain import session as s
-from marathond.domain.errors import NO_OUTPUT, NO_TASK, MarathonError
+from marathond.domain.errors import NO_ATTEMPT, NO_OUTPUT, NO_TASK, MarathonError
 from marathond.domain.limits import OUTPUT_PAGE_BYTES_MAX
 from marathond.domain.session import Session
 from marathond.domain.suggest import nearest
@@ -27,7 +27,10 @@ async def output(
 ) -> dict[str, Any]:
     """See `attempt/output` in docs/protocol.md."""
     found = await get(engine, session, cwd)
-    number = attempt or _newest(found, task)
+    newest = _newest(found, task)
+    number = attempt or newest
+    if number > newest:
+        raise MarathonError(NO_ATTEMPT, session=found.id, task=task, attempt=number, newest=newest)
     live = _more_may_come(found, task, attempt)
     page = await anyio.to_thread.run_sync(_page, engine, found, task, number, after, not _runs(found, task, number))
     text, next_ = page.text, page.next

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from marathond.domain.errors import AMBIGUOUS_SESSION, NO_OUTPUT, NO_SESSION, NO_TASK, TOO_MANY_FEEDS
+from marathond.domain.errors import AMBIGUOUS_SESSION, NO_ATTEMPT, NO_OUTPUT, NO_SESSION, NO_TASK, TOO_MANY_FEEDS
 from marathond.server.method import Attempt, Call, Method, Offset, OnSession, TaskId
 from marathond.server.services import Result
 
@@ -51,6 +51,6 @@ METHOD = Method(
     params=OutputParams,
     result=OutputResult,
     handle=handle,
-    errors=(NO_SESSION, AMBIGUOUS_SESSION, NO_TASK, NO_OUTPUT, TOO_MANY_FEEDS),
+    errors=(NO_SESSION, AMBIGUOUS_SESSION, NO_TASK, NO_OUTPUT, NO_ATTEMPT, TOO_MANY_FEEDS),
     inside=True,
 )
