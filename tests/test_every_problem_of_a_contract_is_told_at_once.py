@@ -107,6 +107,8 @@ REFUSED: list[tuple[str, str, str, int | None, str, str | None]] = [
     ("unknown agent", task('agent = "cluade"'), "task[0].agent", 5, "no profile describes this agent", "claude"),
     ("unknown default agent", GOOD + '[defaults]\nagent = "codecs"', "defaults.agent", 6, "no profile", "codex"),
     ("agent of a command", work('run = "x"\nagent = "claude"'), "task[0].agent", 5, "a command task has no agent", None),
+    ("prompt of a command", task('agent = "command"'), "task[0].prompt", 4, "would be run as a shell line", "run"),
+    ("prompt of a default command", GOOD + '[defaults]\nagent = "command"', "task[0].prompt", 4, "as a shell line", "run"),
     ("model like an option", task('model = "--yolo"'), "task[0].model", 5, "does not begin with -", None),
     ("env with a value", task('env = ["A=1"]'), "task[0].env[0]", 5, "a name only", '"A"'),
     ("env of ours", task('env = ["MARATHON_ATTEMPT"]'), "task[0].env[0]", 5, "set by Marathon", None),

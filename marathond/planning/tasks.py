@@ -23,6 +23,7 @@ def check_tasks(draft: Draft, agents: Collection[str], wrong: Mapping[str, str],
     for task in draft.tasks or ():
         _one_thing_to_do(task, problems)
         _agent_is_known(task, agents, wrong, problems)
+        _prompt_is_no_shell_line(task, draft, problems)
         for index, check in enumerate(task.checks or ()):
             _one_thing_to_check(check, (*task.path, "check", index), problems)
     defaults = draft.defaults
@@ -120,6 +121,15 @@ def _agent_is_known(task: TaskDraft, agents: Collection[str], wrong: Mapping[str
         _known(task.agent, path, agents, wrong, problems)
     elif task.agent != "command":
         problems.add(path, "a command task has no agent: write prompt instead of run, or leave the agent out")
+
+
+def _prompt_is_no_shell_line(task: TaskDraft, draft: Draft, problems: Problems) -> None:
+    """The agent `command` would run a prompt in a shell, together with what other agents wrote into it."""
+    default = draft.defaults.agent if draft.defaults is not None else None
+    if (task.agent or default) == "command":
+        for key in {"prompt", "prompt_file"} & task.given:
+            what = "would be run as a shell line by the agent command: write run, or name an agent that extends it"
+            problems.add((*task.path, key), what, "run" if key == "prompt" else None)
 
 
 def _known(agent: str, path: KeyPath, agents: Collection[str], wrong: Mapping[str, str], problems: Problems) -> None:
