@@ -3,13 +3,15 @@
 Every call is made the same way: no hooks, no fsmonitor, no replace refs, no prompts, no pager, no automatic
 maintenance, no discovery of a repository above the folder that is meant, objects and refs fsynced (git by itself does
 not sync loose objects), and never the user's index. Filters (Git LFS, line endings) do what the user's configuration
-says. A call runs in a worker thread and is never cut in the middle: cancellation takes effect after git has ended.
+says. A call runs in a worker thread and is never cut in the middle: cancellation takes effect after git has ended. Only one
+that does not end within `GIT_SECONDS_MAX` is killed.
 
 One call costs 1–3 ms on a small repository; the docstrings of the modules above say how many an operation makes.
 """
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ from typing import Final, NamedTuple
 import anyio.to_thread
 
 from marathond.domain.errors import GIT_UNUSABLE, MarathonError
+from marathond.domain.limits import GIT_SECONDS_MAX
 
 OLDEST_VERSION: Final = (2, 38)
 """`git merge-tree --write-tree` came with 2.38."""
@@ -160,10 +163,7 @@ class Git:
 def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, limit: int | None) -> Output:
     # Its own session: an interrupt typed at the daemon's terminal must not cut git in the middle of a change.
     if limit is None:
-        done = subprocess.run(
-            argv, cwd=cwd, env=env, input=given, capture_output=True, check=False, start_new_session=True
-        )
-        return Output(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+        return _run_bounded(argv, cwd, env, given)
     with subprocess.Popen(
         argv,
         cwd=cwd,
@@ -179,6 +179,21 @@ def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, l
         process.wait()
     cut = len(head) == limit
     return Output(0 if cut else process.returncode, head, "")
+
+
+def _run_bounded(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes) -> Output:
+    """A filter of the user's that waits for ever, on a network say, must not hold a session for ever: it is ended with its git."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        argv, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(given, GIT_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return Output(-signal.SIGKILL, b"", f"it did not end within {GIT_SECONDS_MAX:.0f} s")
+        return Output(process.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 
 async def git_version() -> tuple[int, int]:
