@@ -1,5 +1,7 @@
 """`start --from` and `retry`: what is done stays done, what failed gets another life."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from tests.support.box import Box, append, script
@@ -14,7 +16,7 @@ agent = "scripted"
 attempts = 1
 [[task]]
 id = "first"
-prompt = {script(append("f", "first"))}
+prompt = {script('say = "some words"', append("f", "first"))}
 [[task.check]]
 run = "echo first >> {box.root}/checked; grep -q first f"
 [[task]]
@@ -28,7 +30,7 @@ run = "test -e {box.root}/third && echo third > g"
 [[task]]
 id = "last"
 needs = ["second", "third"]
-run = "cat f g > h"
+prompt = {script('run = "cat f g > h; echo {{ task.first.text }} >> h"')}
 """
 
 
@@ -55,15 +57,54 @@ def test_a_new_session_carries_the_last_checkpoint_on(box: Box) -> None:
     assert (created["carried_from"], created["carried_tasks"]) == (old, ["first"])
     assert created["tip"] == before["tasks"][0]["checkpoint"]
     assert (box.root / "checked").read_text() == "first\n", "its checks did not run again"
-    assert box.git("show", f"{status['branch']}:h") == "first\nsecond\nthird\n"
+    assert box.git("show", f"{status['branch']}:h") == "first\nsecond\nthird\nsome words\n"
     assert status["branch"] == "marathon/carry-2", "the old session's branch has the name"
     assert before["branch"] == "marathon/carry"
     assert box.ctl("verify", "--json").json["ok"]
     assert box.ctl("start", str(box.write_plan(_plan(box))), "--from", "nosuch").code == 66
+
+
+def test_only_what_verifies_is_carried(box: Box) -> None:
+    """A moved ref, a changed contract and a broken chain end in quarantine, not in a dead end; a checkpoint that is gone does."""
+    old = box.start(_plan(box))
+    checkpoint = box.wait(old, "failed")["tasks"][0]["checkpoint"]
+    again = str(box.write_plan(_plan(box, name="on")))
     box.git("update-ref", f"refs/marathon/{old}/tip", "HEAD")
-    refused = box.ctl("start", str(box.write_plan(_plan(box))), "--from", old, "--json")
-    assert refused.code == 64, refused
-    assert "checkpoint" in refused.json["error"]["hint"]
+    moved = box.ctl("start", again, "--from", old, "--json")
+    assert moved.code == 0, moved
+    assert box.entries(moved.json["session_id"])[0]["body"]["carried_tasks"] == ["first"], "the ref is not what counts"
+    box.wait(moved.json["session_id"], "failed")
+    box.stop_daemon()
+    _sql(box, f"UPDATE contracts SET record = replace(record, 'third', 'thjrd') WHERE session_id = '{old}'")
+    box.daemon_up()
+    unfrozen = box.ctl("start", again, "--from", old, "--json")
+    assert unfrozen.code == 0, unfrozen
+    created = box.entries(unfrozen.json["session_id"])[0]["body"]
+    assert (created["tip"], created["carried_tasks"]) == (checkpoint, []), (
+        "the commit holds, what the tasks were told does not"
+    )
+    (box.repo / ".git/objects" / checkpoint[:2] / checkpoint[2:]).unlink()
+    gone = box.ctl("start", again, "--from", old, "--json")
+    assert gone.code == 64, gone
+    assert "checkpoint" in gone.json["error"]["hint"]
+    box.stop_daemon()
+    _sql(
+        box,
+        f"UPDATE ledger SET record = replace(record, 'attempt', 'attempu') WHERE stream = 'session:{old}' AND n = 4",
+    )
+    box.daemon_up()
+    broken = box.ctl("start", again, "--from", old, "--json")
+    assert broken.code == 0, broken
+    created = box.entries(broken.json["session_id"])[0]["body"]
+    assert created["tip"] == created["base"], "what comes after the break is not believed"
+
+
+def _sql(box: Box, statement: str) -> None:
+    with closing(sqlite3.connect(box.state / "ledger.db")) as ledger:
+        for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            ledger.execute(f"DROP TRIGGER {name}")
+        ledger.execute(statement)
+        ledger.commit()
 
 
 def test_retry_tries_what_failed_and_no_more(box: Box) -> None:

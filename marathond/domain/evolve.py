@@ -416,6 +416,8 @@ def _checkpoint(session: Session, _entry: e.Entry, body: e.CheckpointCommitted) 
 
 
 def _task_done(session: Session, _entry: e.Entry, body: e.TaskDone) -> Session:
+    if isinstance(_task(session, body.task).phase, Done):  # carried from another session: these are its final words
+        return _phase(session, body.task, Done(), text=body.text)
     session = _phase(session, body.task, Done(), text=body.text)
     for dependent in session.plan.dependents[body.task]:
         task = session.tasks[dependent]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio.to_thread
 
@@ -14,30 +14,19 @@ from marathond.domain.errors import (
     CONSENT_NEEDED,
     DIRTY_CHECKOUT,
     KEY_MISMATCH,
-    NO_SESSION,
-    REFUSED_BY_STATE,
     MarathonError,
 )
-from marathond.domain.session import Done, Session
+from marathond.domain.session import Session
 from marathond.engine import gate
+from marathond.engine.carry import Carried, carry
 from marathond.engine.engine import Engine
 from marathond.engine.environment import remember
-from marathond.engine.sessions import find, resolve
+from marathond.engine.sessions import find
 from marathond.planning.freeze import Planned, plan
 from marathond.planning.source import Source, from_object, read_source
 from marathond.store.rows import ContractRow
 from marathond.store.writer import Change
 from marathond.workspace.repository import Repository
-
-
-class Carried(NamedTuple):
-    """Where a session begins: its base, its tip, and what it takes over from an earlier one."""
-
-    base: str
-    tip: str
-    session: str | None
-    tasks: list[str]
-
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -86,9 +75,11 @@ async def start(
     consent = unsandboxed or engine.config.unsandboxed
     await _check_consent(engine, frozen.contract, consent=consent)
     await _check_checkout(engine, ready)
-    carried = Carried(ready.base, ready.base, None, [])
+    carried = Carried(ready.base, ready.base, None, [], {})
     if from_session is not None:
-        carried = await _carry(engine, from_session, frozen.contract)
+        carried = await carry(
+            engine, from_session, frozen.contract, await Repository.open(ready.repo, engine.places.state)
+        )
     session = new_session_id(SystemRandom())
     # values first: a session without its environment could not go on after a crash in between
     await remember(engine, session, frozen.contract, env)
@@ -107,7 +98,7 @@ async def start(
         version=engine.version,
     )
     try:
-        entries = await engine.writer.submit(lambda: _creation(engine, created, frozen))
+        entries = await engine.writer.submit(lambda: _creation(engine, created, frozen, carried.texts))
     except MarathonError:
         await _undo(engine, created)
         raise
@@ -118,8 +109,8 @@ async def start(
     return _result(session, f"{session}.1", frozen, created=True, warnings=warnings)
 
 
-def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen) -> Change:
-    """The first entries of a session; nothing when its key is already taken."""
+def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen, texts: Mapping[str, str]) -> Change:
+    """The first entries of a session, the final words of carried tasks among them; nothing when its key is already taken."""
     if created.key is not None and created.key in engine.keys:
         return Change(drafts=[])
     if created.key is not None:
@@ -128,6 +119,7 @@ def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen) -> Chan
     stream, run = e.session_stream(created.session), f"{created.session}.1"
     bodies = [
         created,
+        *(e.TaskDone(task=task, text=texts[task]) for task in created.carried_tasks if task in texts),
         e.GatePassed(run=run, points=gate.at_start(created)),
         e.RunStarted(run=run, reason="start", boot_id=engine.boot_id),
     ]
@@ -177,19 +169,3 @@ async def _check_checkout(engine: Engine, ready: Planned) -> None:
     if changes:
         shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")
         raise MarathonError(DIRTY_CHECKOUT, repo=ready.repo, files=shown)
-
-
-async def _carry(engine: Engine, from_session: str, contract: Contract) -> Carried:
-    """The base, tip and done tasks of an earlier session, where the new contract says the same about them."""
-    session_id = await resolve(engine, from_session, None)
-    old = await find(engine, session_id)
-    if not isinstance(old, Session):
-        raise MarathonError(NO_SESSION, session=f"that can be read under {from_session!r}")
-    if problems := await gate.checkpoint_problems(engine, old):
-        hint = "Only a checkpoint that verifies can be carried into a new session."
-        raise MarathonError(
-            REFUSED_BY_STATE, session=session_id, state="unsound", reason="; ".join(problems), hint=hint
-        )
-    same = {t.id for t in contract.tasks if old.plan.tasks.get(t.id) == t}
-    carried = [t.id for t in contract.tasks if t.id in same and isinstance(old.tasks[t.id].phase, Done)]
-    return Carried(old.base, old.tip, session_id, carried)
