@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; never raises."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    _open_streams()
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -70,9 +70,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except MarathonError as error:
         return _refuse(error, as_json=as_json)
+    except FileNotFoundError as error:
+        return _refuse(_no_folder() or _unforeseen(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last resort: a user never sees a traceback
         return _refuse(_unforeseen(error), as_json=as_json)
     return code
+
+
+def _open_streams() -> None:
+    """Whoever closed our streams (`>&-`) wants no output; what a terminal's encoding cannot show becomes a question mark."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def _no_folder() -> MarathonError | None:
+    """The error for a current folder that was removed; None when it is there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib costs more
+    except FileNotFoundError:
+        return usage("the current folder does not exist any more", hint="Go to another one.")
+    return None
 
 
 def _run(words: list[str]) -> int:

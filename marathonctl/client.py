@@ -18,6 +18,7 @@ from marathond.domain.errors import (
     DAEMON_UNREACHABLE,
     REGISTRY,
     SOCKET_PATH_TOO_LONG,
+    USAGE,
     ErrorKind,
     MarathonError,
 )
@@ -130,7 +131,12 @@ class Client:
             yield message
 
     def _send(self, message: dict[str, Any]) -> None:
-        frame = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        try:
+            frame = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end]
+            reason = f"What was given holds {wrong!a}, which is no UTF-8 text, and so cannot be sent"
+            raise MarathonError(USAGE, reason=reason, hint="Use names and words in UTF-8.") from error
         try:
             self._socket.settimeout(self.answer_seconds)
             self._socket.sendall(frame)

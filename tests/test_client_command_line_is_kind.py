@@ -130,6 +130,34 @@ def test_no_traceback_reaches_a_user(tmp_path: Path) -> None:
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("list >&- 2>&-", 69, ""),
+        ("list >&-", 69, "daemon start"),
+        ("mkdir gone && cd gone && rmdir ../gone && $M init", 64, "does not exist any more"),
+        ("mkdir gone && cd gone && rmdir ../gone && $M check x", 64, "does not exist any more"),
+    ],
+)
+def test_closed_streams_and_a_removed_folder_are_no_surprise(tmp_path: Path, line: str, code: int, told: str) -> None:
+    """What the shell can do to a program leaves no traceback and no incident."""
+    command = line if "$M" in line else f"$M {line}"
+    env = environment(tmp_path, M=f"{sys.executable} -P -m marathonctl", PYTHONPATH=str(REPOSITORY))
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert not any(word in done.stderr for word in ("Traceback", "incident"))
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    """A word that cannot travel as JSON is a mistake of the command line."""
+    with ScriptedDaemon(tmp_path / "s", {}):
+        done = ctl(tmp_path, "--socket", "s", "status", os.fsdecode(b"\xff"))
+    assert done.returncode == 64
+    assert "\\udcff" in done.stderr
+    assert "no UTF-8" in done.stderr
+
+
 def test_a_reader_that_goes_away_ends_us_quietly(tmp_path: Path) -> None:
     """`tail | head` leaves nothing on standard error."""
     played = Played("done")

@@ -45,5 +45,6 @@ def gate(points: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
     shown = []
     for point in sorted(points, key=lambda p: int(p["point"])):
         said = clean(str(point.get("detail") or "")) or POINTS.get(int(point["point"]), "")
-        shown.append(f"  {style.sign(str(point['verdict']))} {point['point']} {said}")
+        unknown = " (not evaluated)" if point["verdict"] == "not_evaluated" else ""
+        shown.append(f"  {style.sign(str(point['verdict']))} {point['point']} {said}{unknown}")
     return shown
