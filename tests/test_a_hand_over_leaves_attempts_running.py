@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from tests.support.box import Box, append, script
 
@@ -82,3 +83,26 @@ def test_run_without_spawning_waits_for_somebody_elses_daemon(box: Box) -> None:
     out, err = run.communicate(timeout=40)
     assert run.returncode == 0, (out, err)
     assert box.task(session, "count")["attempts"] == 1
+
+
+def test_a_tail_that_does_not_follow_does_not_wait(box: Box) -> None:
+    """`tail --no-follow` exits 69 when its daemon goes away in the middle, instead of waiting for another."""
+    session = box.start(PLAN)
+    assert box.daemon is not None
+    os.kill(box.daemon.pid, signal.SIGSTOP)
+    tail = box.ctl_process("tail", session, "--no-follow")
+    box.until(lambda: _connected(tail.pid), "the client has asked")
+    box.kill_daemon()
+    assert tail.wait(timeout=10) == 69
+    tail.communicate()
+
+
+def _connected(pid: int) -> bool:
+    """Whether a process has a socket open."""
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            links.append(os.readlink(entry))
+        except OSError:
+            continue
+    return any(link.startswith("socket:") for link in links)

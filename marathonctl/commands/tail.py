@@ -62,6 +62,8 @@ class _Tail:
                 with client:
                     return self._print_all(client, back)
             except MarathonError as error:
+                if self._context.args.no_follow:
+                    raise  # whoever wants what there is now does not want to wait
                 client = back.after(error)
 
     def _print_all(self, client: Client, back: Reconnector) -> int:
