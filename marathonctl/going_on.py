@@ -45,10 +45,16 @@ def _follow(context: Context, ask: Ask) -> int:
 
 def _lines(answer: dict[str, Any]) -> list[str]:
     session, state = answer["session_id"], answer["state"]
-    if answer.get("run_id"):
-        lines = [f"Session {session} goes on as run {answer['run_id']} ({state})."]
-    else:
-        lines = [f"Session {session} is {state}."]
+    run = f" as run {answer['run_id']}" if answer.get("run_id") else ""
+    match state:
+        case "running" if run:
+            lines = [f"Session {session} goes on{run}."]
+        case "held":
+            lines = [
+                f"Session {session} passed the gate{run} and is held: `marathonctl why {session}` shows the question."
+            ]
+        case _:
+            lines = [f"Session {session} {f'passed the gate{run} and ' if run else ''}is {state}."]
     if answer.get("due_at"):
         lines.append(f"It goes on by itself {due(answer['due_at'])}.")
     return [*lines, f"Follow it with `marathonctl tail {session}`."]
