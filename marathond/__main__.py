@@ -90,9 +90,11 @@ def _make_private(state: Path) -> None:
         ours = found.st_uid == os.geteuid()
         if ours and found.st_mode & 0o077 and ("ledger.db" in names or names <= {"marathond.log", "marathonctl.log"}):
             state.chmod(0o700)
-            return
+            found = state.stat()
     except OSError as exc:
         raise _unusable(state, f"cannot be used ({exc.strerror})") from None
+    if not os.access(state, os.W_OK | os.X_OK):
+        raise _unusable(state, "cannot be written")
     if not ours:
         raise _unusable(state, f"belongs to uid {found.st_uid}")
     if found.st_mode & 0o002:

@@ -33,6 +33,7 @@ from marathond.attempt.records import (
 )
 from marathond.attempt.supervisor.cgroup import Cgroup
 from marathond.domain.limits import START_TIMEOUT_SECONDS
+from marathond.store.files import make_folder
 
 INPUT_FILE: Final = "input"
 
@@ -184,7 +185,7 @@ def sweep(marker: str, cgroup: str | None = None) -> int:
 def _prepare(directory: Path, job: Job, stdin: bytes | None) -> None:
     if is_used(directory):
         raise LaunchFailed(_USED)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(directory)
     if stdin is not None:
         write_durably(directory / INPUT_FILE, stdin)
     write_job(directory, job)

@@ -20,6 +20,7 @@ from marathond.engine.environment import attempt_environment, check_environment
 from marathond.engine.handoff import continuation, opening
 from marathond.engine.past import past_of
 from marathond.planning.templates import render
+from marathond.store.files import make_folder
 from marathond.workspace.isolation import Created, Workspace
 from marathond.workspace.refs import rescue_ref
 
@@ -118,5 +119,5 @@ def _names(session: Session) -> Mapping[str, str]:
 
 
 def _write(where: Path, name: str, content: bytes) -> None:
-    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(where)
     write_durably(where / name, content)
