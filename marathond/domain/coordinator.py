@@ -4,7 +4,10 @@ It hands out slots, round robin by session, keeps vendors' pools shut while a li
 not be worked on because their own chain cannot be trusted. A grant and the `attempt.intended` that uses it commit together.
 """
 
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -12,7 +15,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from marathond.domain import entries as e
-from marathond.domain.decide import in_order
+from marathond.domain.plan import agent_of
 from marathond.domain.session import LIVE, OCCUPYING, Ready, Session, Task
 
 
@@ -137,8 +140,7 @@ def limits_seen(box: Box, session: Session, body: e.Body, pools: Mapping[str, st
             attempt = session.tasks[task_id].attempt
             return [e.PoolOpened(pool=attempt.pool)] if attempt and attempt.pool in box.pools else []
         case e.SessionResumed(now=True):
-            agents = (agent_of(session, i) for i in in_order(session) if isinstance(session.tasks[i].phase, Ready))
-            wanted = dict.fromkeys(pools.get(agent, agent) for agent in agents)
+            wanted = dict.fromkeys(pools.get(agent, agent) for agent in sorted(session.ready))
             return [e.PoolOpened(pool=pool) for pool in wanted if pool in box.pools]
         case _:
             return []
@@ -149,19 +151,20 @@ def open_due_pools(box: Box, now: int) -> list[e.Body]:
     return [e.PoolOpened(pool=name) for name, pool in sorted(box.pools.items()) if pool.until <= now]
 
 
-def wants(session: Session) -> list[str]:
-    """The ready tasks that the contract's width lets start now, in its order."""
+def room(session: Session) -> int:
+    """How many more of its tasks may start now, by the contract's width and the session's state."""
     if session.run is None or session.end is not None or session.quarantine is not None or session.barred:
-        return []
+        return 0
     if session.halted or session.halt is not None or session.aborting or session.given_up is not None:
-        return []
-    ready, occupied = [], 0
-    for task_id in in_order(session):
-        phase = session.tasks[task_id].phase
-        occupied += isinstance(phase, OCCUPYING)
-        if isinstance(phase, Ready):
-            ready.append(task_id)
-    return ready[: max(0, width(session) - occupied)]
+        return 0
+    occupied = sum(isinstance(session.tasks[i].phase, OCCUPYING) for i in session.frontier)
+    return max(0, width(session) - occupied)
+
+
+def wants(session: Session) -> list[str]:
+    """The ready tasks that would start now if the box had room for all of them, in the contract's order."""
+    places = heapq.merge(*(places for agent, places in session.ready.items() if agent not in session.shut))
+    return [session.plan.ids[place] for place in islice(places, room(session))]
 
 
 def width(session: Session) -> int:
@@ -191,48 +194,73 @@ def dispatch(
 ) -> list[e.Draft]:
     """Starts ready tasks while there are slots, round robin by session; shuts out those whose pool is shut.
 
-    A session that would work in a checkout that another one has by `leased` waits. Returns drafts for `system` (the grants) and for the sessions (`attempt.intended`, or a quota timer).
+    A session that would work in a checkout that another one has by `leased` waits. Returns drafts for `system` (the grants)
+    and for the sessions (`attempt.intended`, or a quota timer, which speaks for all ready tasks of its agent).
     """
-    hungry = {s.id: (s, wants(s)) for s in sessions}
+    hungry = {s.id: _Hungry(s) for s in sessions}
     out: list[e.Draft] = []
     slots, turns, granted = dict(box.slots), dict(box.turns), box.granted
     taken = dict(leased or {})
     while True:
-        order = sorted((i for i, (_, tasks) in hungry.items() if tasks), key=lambda i: (turns.get(i, 0), i))
+        full = _full(slots, capacity)
+        order = [(turns.get(i, 0), i) for i, h in hungry.items() if h.first(full) is not None]
         if not order:
             return out
-        session, tasks = hungry[order[0]]
-        task_id = tasks.pop(0)
+        mine = hungry[min(order)[1]]
+        session, task_id = mine.session, mine.first(full)
+        assert task_id is not None
         if in_checkout(session) and taken.get(session.repo, session.id) != session.id:
+            del hungry[session.id]
             continue
         intent = intend(session, task_id, capacity.pools)
         if (pool := box.pools.get(intent.pool)) and pool.until > now:
             timer = f"{task_id}/{intent.attempt}/shut"
-            out.append(
-                _for(
-                    session,
-                    e.TimerSet(timer=timer, timer_kind="quota", task=task_id, due=pool.until, pool=intent.pool),
-                )
-            )
+            shut = e.TimerSet(timer=timer, timer_kind="quota", task=task_id, due=pool.until, pool=intent.pool)
+            out.append(_for(session, shut))
+            mine.leave(intent.agent)
             continue
         if len(slots) >= capacity.slots:
             return out
-        most = capacity.per_agent.get(intent.agent)
-        if most is not None and sum(agent == intent.agent for agent in slots.values()) >= most:
-            continue
         granted += 1
         turns[session.id] = granted
         slots[Slot(session.id, task_id, intent.attempt)] = intent.agent
         if in_checkout(session):
             taken[session.repo] = session.id
+        mine.take(intent.agent)
         grant = e.SlotGranted(session=session.id, task=task_id, attempt=intent.attempt, agent=intent.agent)
         out += [e.Draft(e.SYSTEM, grant), _for(session, intent)]
 
 
-def agent_of(session: Session, task_id: str) -> str:
-    """The agent that works on a task; `command` for one that has none."""
-    spec = session.plan.tasks[task_id]
-    return "command" if spec.run is not None else spec.agent
+class _Hungry:
+    """A session with ready tasks, while slots are handed out."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._room = room(session)
+        self._next = {agent: 0 for agent in session.ready if agent not in session.shut}
+
+    def first(self, full: frozenset[str]) -> str | None:
+        """Its next task whose agent is not at its limit: one agent's queue does not hold up the others."""
+        if not self._room:
+            return None
+        ready = self.session.ready
+        heads = (ready[a][k] for a, k in self._next.items() if a not in full and k < len(ready[a]))
+        place = min(heads, default=None)
+        return None if place is None else self.session.plan.ids[place]
+
+    def take(self, agent: str) -> None:
+        """Its next task of an agent starts."""
+        self._room -= 1
+        self._next[agent] += 1
+
+    def leave(self, agent: str) -> None:
+        """Nothing of an agent starts now."""
+        del self._next[agent]
+
+
+def _full(slots: Mapping[Slot, str], capacity: Capacity) -> frozenset[str]:
+    used = Counter(slots.values())
+    return frozenset(agent for agent, most in capacity.per_agent.items() if used[agent] >= most)
 
 
 def _for(session: Session, body: e.Body) -> e.Draft:
@@ -245,7 +273,7 @@ def intend(session: Session, task_id: str, pools: Mapping[str, str]) -> e.Attemp
     assert isinstance(task.phase, Ready)
     assert session.run is not None
     mode = task.phase.mode
-    agent = agent_of(session, task_id)
+    agent = agent_of(session.plan, task_id)
     return e.AttemptIntended(
         task=task_id,
         attempt=task.begun + 1,

@@ -21,6 +21,7 @@ from marathond.domain.limits import (
     QUOTA_UNKNOWN_FIRST_MS,
     QUOTA_UNKNOWN_MAX_MS,
 )
+from marathond.domain.plan import agent_of
 from marathond.domain.session import (
     LIVE,
     OCCUPYING,
@@ -101,7 +102,8 @@ def _give_up(session: Session) -> list[e.Body]:
         return []  # git may have it already: what it comes to is part of the result
     reason = session.given_up or ""
     open_tasks = _unfinished(session)
-    if failed := [e.TaskFailed(task=i, reason=reason) for i in open_tasks if i in session.frontier]:
+    begun = [i for i in open_tasks if not isinstance(session.tasks[i].phase, Pending)]
+    if failed := [e.TaskFailed(task=i, reason=reason) for i in begun]:
         return list(failed)
     if skipped := [e.TaskSkipped(task=i, because=session.blocked.get(i, "")) for i in open_tasks]:
         return list(skipped)
@@ -313,7 +315,7 @@ def _fire_timers(session: Session, now: int) -> list[e.Body]:
 
 
 def in_order(session: Session) -> list[str]:
-    """The tasks that are neither pending nor ended, in the contract's order."""
+    """The tasks that are neither pending nor ready nor ended, in the contract's order."""
     return sorted(session.frontier, key=session.plan.order.__getitem__)
 
 
@@ -359,7 +361,7 @@ def busy(session: Session) -> bool:
     """Whether something goes on or could go on right now: a live attempt, an open judgement, a ready task."""
     if asks_after_boot(session):
         return session.live > 0 or moving_tip(session) is not None  # what was cut off is concluded, and nothing else
-    ready = False if session.barred else any(isinstance(session.tasks[i].phase, Ready) for i in session.frontier)
+    ready = not session.barred and any(agent not in session.shut for agent in session.ready)
     return ready or bool(session.blocked) or _occupied(session) or _undecided(session)
 
 
@@ -384,6 +386,14 @@ def next_due(session: Session) -> int | None:
 def due_at(session: Session) -> int | None:
     """When the session goes on by itself: its earliest timer."""
     return min((p.due for p in _restings(session)), default=None)
+
+
+def due_with(session: Session, task_id: str) -> int | None:
+    """When a ready task may start that waits with another one for its agent's limit to pass; None when nothing keeps it."""
+    if not session.shut or not isinstance(session.tasks[task_id].phase, Ready):
+        return None
+    timer = session.shut.get(agent_of(session.plan, task_id))
+    return next((p.due for p in _restings(session) if p.timer == timer), None)
 
 
 def wants_run(session: Session, now: int) -> bool:

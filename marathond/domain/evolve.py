@@ -3,6 +3,7 @@
 An ended session absorbs: late results are in the ledger and change nothing here. Only `session.reopened` opens it again.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from marathond.domain.contract import Frozen
 from marathond.domain.contract import Task as Spec
 from marathond.domain.judgement import going_on, judge
 from marathond.domain.limits import CONFLICTS_IN_A_ROW_MAX, LOST_IN_A_ROW_MAX
-from marathond.domain.plan import plan_of
+from marathond.domain.plan import Plan, agent_of, plan_of
 from marathond.domain.session import (
     LIVE,
     TERMINAL,
@@ -85,10 +86,13 @@ def _contract(contracts: Contracts, hash_: str) -> Frozen:
 
 
 def _set(session: Session, task_id: str, task: Task) -> Session:
-    """Puts a task in place and keeps frontier and counters in step with its phase."""
+    """Puts a task in place and keeps indexes and counters in step with its phase."""
     before, phase = session.tasks[task_id].phase, task.phase
     frontier, unfinished, flawed = session.frontier, session.unfinished, session.flawed
-    in_frontier = not isinstance(phase, (Pending, *TERMINAL))
+    in_frontier = not isinstance(phase, (Pending, Ready, *TERMINAL))
+    ready = session.ready
+    if isinstance(before, Ready) != isinstance(phase, Ready):
+        ready = _ready(session, task_id, isinstance(phase, Ready))
     if in_frontier and task_id not in frontier:
         frontier = frontier.set(task_id, None)
     elif not in_frontier and task_id in frontier:
@@ -99,9 +103,19 @@ def _set(session: Session, task_id: str, task: Task) -> Session:
         session,
         tasks=session.tasks.set(task_id, task),
         frontier=frontier,
+        ready=ready,
         unfinished=unfinished,
         flawed=flawed,
     )
+
+
+def _ready(session: Session, task_id: str, is_ready: bool) -> Map[str, tuple[int, ...]]:
+    """The index of ready tasks with a task put in or taken out."""
+    agent, place = agent_of(session.plan, task_id), session.plan.order[task_id]
+    places = session.ready.get(agent, ())
+    at = bisect_left(places, place)
+    places = (*places[:at], place, *places[at:]) if is_ready else places[:at] + places[at + 1 :]
+    return session.ready.set(agent, places) if places else session.ready.delete(agent)
 
 
 def _phase(session: Session, task_id: str, phase: Phase, **changes: Any) -> Session:
@@ -174,9 +188,17 @@ def _created(session: Session | None, entry: e.Entry, body: e.SessionCreated, co
         key=body.key,
         head=Head(n=entry.n, hash=entry.hash, seq=entry.seq, link=entry.link),
         tasks=Map(tasks),
-        frontier=Map({i: None for i, t in tasks.items() if isinstance(t.phase, Ready)}),
+        ready=_all_ready(plan, tasks),
         unfinished=sum(not isinstance(t.phase, Done) for t in tasks.values()),
     )
+
+
+def _all_ready(plan: Plan, tasks: Mapping[str, Task]) -> Map[str, tuple[int, ...]]:
+    places: dict[str, list[int]] = {}
+    for task_id, place in plan.order.items():
+        if isinstance(tasks[task_id].phase, Ready):
+            places.setdefault(agent_of(plan, task_id), []).append(place)
+    return Map({agent: tuple(found) for agent, found in places.items()})
 
 
 def _reopened(session: Session, _entry: e.Entry, _body: e.SessionReopened) -> Session:
@@ -186,7 +208,7 @@ def _reopened(session: Session, _entry: e.Entry, _body: e.SessionReopened) -> Se
 def _end(state: str) -> Callable[[Session, e.Entry, Any], Session]:
     def fold(session: Session, entry: e.Entry, body: Any) -> Session:
         end = End(state=state, at=entry.wall, reason=getattr(body, "reason", ""), branch=body.branch)  # type: ignore[arg-type]
-        return replace(session, end=end, halt=None, halted=False, aborting=False, questions=Map())
+        return replace(session, end=end, halt=None, halted=False, aborting=False, questions=Map(), shut=Map())
 
     return fold
 
@@ -221,7 +243,7 @@ def _halted(session: Session, _entry: e.Entry, _body: e.SessionHalted) -> Sessio
 
 
 def _resumed(session: Session, _entry: e.Entry, body: e.SessionResumed) -> Session:
-    session = replace(session, halt=None, halted=False)
+    session = replace(session, halt=None, halted=False, shut=Map() if body.now else session.shut)
     for task_id in list(session.frontier):
         phase = session.tasks[task_id].phase
         if isinstance(phase, Resting) and (body.now or phase.timer_kind != "quota"):
@@ -339,6 +361,9 @@ def _finished(session: Session, entry: e.Entry, body: e.AttemptFinished) -> Sess
         quota_in_a_row=task.quota_in_a_row + 1 if body.outcome == "quota" else 0,
         api_in_a_row=task.api_in_a_row + 1 if body.outcome in e.API_TROUBLE else 0,
     )
+    agent = agent_of(session.plan, body.task)
+    if body.outcome == "ok" and agent in session.shut:
+        session = replace(session, shut=session.shut.delete(agent))  # the vendor has served it since
     return _over(_set(session, body.task, task), found[0].phase, entry.wall, body.lived_ms or body.elapsed_ms)
 
 
@@ -473,7 +498,10 @@ def _timer_set(session: Session, _entry: e.Entry, body: e.TimerSet) -> Session:
     task = replace(task, phase=phase)
     if body.timer_kind == "backoff":  # the attempt failed by itself: a row of conflicts ends here
         task = replace(task, failures=task.failures + 1, conflicts_in_a_row=0)
-    return _set(session, body.task, task)
+    session = _set(session, body.task, task)
+    if body.timer_kind == "quota":
+        return replace(session, shut=session.shut.set(agent_of(session.plan, body.task), body.timer))
+    return session
 
 
 def _after_rest(spec: Spec, task: Task, kind: e.TimerKind) -> tuple[e.Mode, str]:
@@ -495,6 +523,8 @@ def _cause(spec: Spec, task: Task, body: e.TimerSet) -> str:
 
 
 def _timer_fired(session: Session, _entry: e.Entry, body: e.TimerFired) -> Session:
+    for agent in [agent for agent, timer in session.shut.items() if timer == body.timer]:
+        session = replace(session, shut=session.shut.delete(agent))
     for task_id in session.frontier:
         phase = session.tasks[task_id].phase
         if isinstance(phase, Resting) and phase.timer == body.timer:

@@ -10,6 +10,7 @@ class Plan(NamedTuple):
 
     frozen: Frozen
     tasks: dict[str, Task]
+    ids: tuple[str, ...]
     order: dict[str, int]
     dependents: dict[str, tuple[str, ...]]
 
@@ -29,9 +30,16 @@ def plan_of(frozen: Frozen) -> Plan:
     return Plan(
         frozen=frozen,
         tasks=tasks,
+        ids=tuple(tasks),
         order={task_id: index for index, task_id in enumerate(tasks)},
         dependents={task_id: tuple(ids) for task_id, ids in dependents.items()},
     )
+
+
+def agent_of(plan: Plan, task_id: str) -> str:
+    """The agent that works on a task; `command` for one that has none."""
+    spec = plan.tasks[task_id]
+    return "command" if spec.run is not None else spec.agent
 
 
 def in_dependency_order(plan: Plan) -> list[str]:

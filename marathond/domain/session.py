@@ -248,6 +248,10 @@ class Session(_Value, frozen=True):
 
     `passed` is the seq of the last gate that it passed. `live_since` is when the present stretch with a running attempt
     began, `live_until` the end of the latest attempt in it that is over.
+
+    Three indexes keep each step cheap in a session of thousands of tasks: `frontier` has the tasks that are neither pending nor
+    ready nor ended, `ready` the places of the ready ones in the contract, by agent and ascending, and `blocked` those that
+    can never start. `shut` names for an agent at its vendor's limit the timer at which its ready tasks may start again.
     """
 
     id: str
@@ -268,6 +272,8 @@ class Session(_Value, frozen=True):
     runs: int = 0
     tasks: Map[str, Task] = Map()
     frontier: Map[str, None] = Map()
+    ready: Map[str, tuple[int, ...]] = Map()
+    shut: Map[str, str] = Map()
     blocked: Map[str, str] = Map()
     unfinished: int = 0
     flawed: int = 0

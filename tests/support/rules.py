@@ -6,7 +6,7 @@ from marathond.domain import coordinator
 from marathond.domain import entries as e
 from marathond.domain.decide import decide, due_at, next_due
 from marathond.domain.judgement import accepted
-from marathond.domain.session import LIVE, OCCUPYING, TERMINAL, Done, End, Held, Ready, Session, Task
+from marathond.domain.session import LIVE, OCCUPYING, TERMINAL, Done, End, Held, Session, Task
 from marathond.engine.views.words import session_state
 from tests.support.world import World
 
@@ -121,7 +121,7 @@ class Rules:
                 assert session.run is None
                 assert session.halt is None or moving, "a halt comes to an end"
             case "running":
-                ready = any(isinstance(t.phase, Ready) for t in session.tasks.values())
+                ready = bool(coordinator.wants(session))
                 full = len(self.world.box.slots) >= self.world.kernel.capacity.slots
                 assert moving or (ready and full), "what runs has something to do"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from marathond.domain import session as s
 from marathond.domain.coordinator import Box, Capacity
-from marathond.domain.decide import due_at, wall_spent_ms
+from marathond.domain.decide import due_at, due_with, wall_spent_ms
 from marathond.domain.instants import format_instant
 from marathond.engine.views.why import reasons
 from marathond.engine.views.words import session_state, task_reason, task_state
@@ -52,13 +52,13 @@ def _task(session: s.Session, task_id: str, words: str) -> dict[str, Any]:
     phase = task.phase
     return {
         "id": task_id,
-        "state": task_state(phase),
+        "state": task_state(session, task_id),
         "attempts": task.begun,
         "attempts_max": spec.attempts,
         "agent": "command" if spec.run is not None else spec.agent,
         "reason": task_reason(session, task_id),
         "checkpoint": task.checkpoint,
-        "due_at": _instant(phase.due) if isinstance(phase, s.Resting) else None,
+        "due_at": _instant(phase.due if isinstance(phase, s.Resting) else due_with(session, task_id)),
         "started_at": _instant(phase.started) if isinstance(phase, s.Running) else None,
         "last_words": words,
         "needs": list(spec.needs),

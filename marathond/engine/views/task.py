@@ -21,7 +21,7 @@ def task_view(session: Session, task_id: str, entries: Iterable[e.Entry]) -> dic
     return {
         "session_id": session.id,
         "id": task_id,
-        "state": task_state(task.phase),
+        "state": task_state(session, task_id),
         "needs": list(spec.needs),
         "agent": "command" if spec.run is not None else spec.agent,
         "prompt": spec.prompt,

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marathond.domain import session as s
-from marathond.domain.coordinator import Box, Capacity, agent_of, in_checkout, wants
-from marathond.domain.decide import in_order
+from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
+from marathond.domain.decide import due_with
 from marathond.domain.instants import format_instant
+from marathond.domain.plan import agent_of
 from marathond.engine.views.words import refusal, session_state, task_reason
 
 Reason = dict[str, Any]
@@ -73,7 +74,7 @@ def _of_tasks(session: s.Session, box: Box, capacity: Capacity, owner: str) -> I
                 yield _reason("ended", text, task=task_id, command=f"marathonctl retry {session.id} {task_id}")
         return
     startable = set(wants(session))
-    for task_id in in_order(session):
+    for task_id in session.plan.order:
         yield from _of_task(session, task_id, task_id in startable, box, capacity, owner)
     for task_id in session.plan.order:
         if isinstance(session.tasks[task_id].phase, s.Pending):
@@ -101,6 +102,8 @@ def _of_task(
             )
         case s.Settled() | s.Checking() | s.Failing() | s.Stuck():
             yield _reason("running", text, task=task_id)
+        case s.Ready() if (opens := due_with(session, task_id)) is not None:
+            yield _reason("quota", text, task=task_id, due=opens, command=f"marathonctl resume {me} --now")
         case s.Ready() if session.run is not None and owner != me:
             busy = f"ready; session {owner} is at work in the checkout {session.repo}"
             yield _reason("lock", busy, task=task_id, command=f"marathonctl halt {owner}")
@@ -109,7 +112,7 @@ def _of_task(
 
 
 def _waiting_for_slot(session: s.Session, task_id: str, startable: bool, box: Box, capacity: Capacity) -> Reason:
-    agent = agent_of(session, task_id)
+    agent = agent_of(session.plan, task_id)
     users = [
         slot.session for slot, used_by in box.slots.items() if len(box.slots) >= capacity.slots or used_by == agent
     ]

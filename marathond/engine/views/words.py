@@ -3,7 +3,7 @@
 from typing import Final
 
 from marathond.domain import session as s
-from marathond.domain.decide import busy, due_at, resting
+from marathond.domain.decide import busy, due_at, due_with, resting
 
 _TASK_STATES: Final[dict[type, str]] = {
     s.Pending: "pending",
@@ -22,8 +22,11 @@ _TASK_STATES: Final[dict[type, str]] = {
 }
 
 
-def task_state(phase: s.Phase) -> str:
-    """The state that a user sees for a phase."""
+def task_state(session: s.Session, task_id: str) -> str:
+    """The state that a user sees of a task."""
+    phase = session.tasks[task_id].phase
+    if isinstance(phase, s.Ready) and due_with(session, task_id) is not None:
+        return "waiting"
     if isinstance(phase, s.Resting):
         return "retrying" if phase.timer_kind == "backoff" else "waiting"
     return _TASK_STATES[type(phase)]
@@ -57,7 +60,7 @@ def task_reason(session: s.Session, task_id: str) -> str | None:
             ]
             return f"needs {', '.join(open_needs)}"
         case s.Ready(why=why):
-            return None if why == "first" else f"starts again: {why}"
+            return _while_ready(session, task_id, why)
         case s.Settled():
             return "its work is being committed"
         case s.Checking():
@@ -79,6 +82,12 @@ def task_reason(session: s.Session, task_id: str) -> str | None:
             return f"needs {because}, which did not get done" if because else "the session was given up"
         case _:
             return None
+
+
+def _while_ready(session: s.Session, task_id: str, why: str) -> str | None:
+    if due_with(session, task_id) is not None:
+        return "a vendor's limit holds"
+    return None if why == "first" else f"starts again: {why}"
 
 
 def refusal(points: tuple[object, ...]) -> str:
