@@ -112,12 +112,12 @@ def test_a_kill_from_inside_costs_nothing(box: Box) -> None:
 GIT_THAT_KILLS = """#!/bin/sh
 # At the git command that is next in the queue, kills the daemon: before the command, while it runs, or after it.
 read daemon < {root}/state/marathond.lock 2> /dev/null
-[ "$PPID" = "$daemon" ] && read when word < {root}/queue || exec {git} "$@"
+[ "$PPID" = "$daemon" ] && read when word pause < {root}/queue || exec {git} "$@"
 case " $* " in *" $word "*) ;; *) exec {git} "$@" ;; esac
 tail -n +2 {root}/queue > {root}/queue.new; mv {root}/queue.new {root}/queue
 case $when in
   before) kill -9 $PPID ;;
-  during) kill -9 $PPID; sleep 0.5; exec {git} "$@" ;;
+  during) kill -9 $PPID; sleep ${{pause:-0.5}}; exec {git} "$@" ;;
   after) {git} "$@"; code=$?; kill -9 $PPID; exit $code ;;
 esac
 """
@@ -167,6 +167,22 @@ def test_a_kill_at_any_git_command_costs_nothing(killing_box: Box) -> None:
             ("before", "diff-tree"), ("after", "update-ref"), ("during", "for-each-ref"), ("after", "update-ref"),
         ],
     )  # fmt: skip
+
+
+def test_git_that_outlives_its_daemon_harms_nobody(killing_box: Box) -> None:
+    """A git command that goes on after the daemon was killed has ended before the next one gives its workspace to an agent."""
+    box = killing_box
+    (box.root / "queue").write_text("during read-tree 3\n")
+    prompt = script(append("README", "the work"), 'sleep = "3s"')
+    check = '[[task.check]]\nrun = "grep -q work README"'
+    session = box.start(f'[[task]]\nid = "a"\nagent = "scripted"\nprompt = {prompt}\n{check}\n')
+    box.until(
+        lambda: box.daemon is not None and box.daemon.poll() is not None, "it was killed while git puts files in place"
+    )
+    box.daemon_up()
+    status = box.wait(session, "done", "failed", "waiting")
+    assert status["state"] == "done", box.ctl("tail", session, "--no-follow").out
+    assert status["tasks"][0]["attempts"] == 1
 
 
 @pytest.mark.drill

@@ -91,6 +91,7 @@ TIMER_RECHECK_SECONDS: Final = 30.0
 
 # --- workspaces ---------------------------------------------------------------------------------------
 GIT_SECONDS_MAX: Final = 900.0  # of one call, its filters included
+GIT_ORPHANS_SECONDS_MAX: Final = 30.0
 INCLUDE_FILES_MAX: Final = 2_000
 INCLUDE_BYTES_MAX: Final = 256 * 1024 * 1024
 DIFF_BYTES_MAX: Final = 512 * 1024

@@ -52,6 +52,7 @@ from marathond.store.readers import open_readers
 from marathond.store.rows import LedgerRow
 from marathond.store.writer import open_writer
 from marathond.workspace.diff import diff
+from marathond.workspace.leash import leash
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ async def open_services(
     prepared = await anyio.to_thread.run_sync(prepare, places)
     shelf = Shelf(places.config)
     kernel = Kernel(_capacity(config, shelf))
-    async with open_readers(places) as readers, open_writer(places, clock) as writer:
+    async with leash(places.state), open_readers(places) as readers, open_writer(places, clock) as writer:
         engine = Engine(
             places=places,
             config=config,

@@ -13,7 +13,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -160,6 +161,19 @@ class Git:
         return (await self.run(*args)).text
 
 
+_inherited: set[int] = set()
+
+
+@contextmanager
+def inherited(descriptor: int) -> Iterator[None]:
+    """While the block is open, every git command keeps `descriptor` open as long as it runs (see `leash`)."""
+    _inherited.add(descriptor)
+    try:
+        yield
+    finally:
+        _inherited.discard(descriptor)
+
+
 def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, limit: int | None) -> Output:
     # Its own session: an interrupt typed at the daemon's terminal must not cut git in the middle of a change.
     if limit is None:
@@ -172,6 +186,7 @@ def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, l
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=tuple(_inherited),
     ) as process:
         assert process.stdout is not None
         head = process.stdout.read(limit)
@@ -185,7 +200,7 @@ def _run_bounded(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: 
     """A filter of the user's that waits for ever, on a network say, must not hold a session for ever: it is ended with its git."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        argv, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        argv, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=tuple(_inherited)
     ) as process:
         try:
             stdout, stderr = process.communicate(given, GIT_SECONDS_MAX)
