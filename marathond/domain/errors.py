@@ -286,7 +286,7 @@ GATE_REFUSED = _kind(
     "gate_refused",
     2,
     "Session {session} cannot be resumed: {reason}.",
-    "A person must look: `marathonctl verify` names the first bad entry; `marathonctl start FILE --from {session}` goes on from its last checkpoint that verifies.",
+    "{hint}",
 )
 PARTIAL_ARTIFACTS = _kind(
     -32051,

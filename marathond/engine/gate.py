@@ -69,7 +69,7 @@ def _verdicts(asked: dict[int, str | None]) -> Verdicts:
     out = []
     for point in range(1, 7):
         if point not in asked:
-            out.append(Verdict(point=point, verdict="not_evaluated", detail=_TITLES[point]))
+            out.append(Verdict(point=point, verdict="not_evaluated", detail="not evaluated"))
         elif (wrong := asked[point]) is not None:
             out.append(Verdict(point=point, verdict="fail", detail=wrong))
         else:
@@ -247,7 +247,20 @@ async def refused(engine: Engine, session_id: str, verdicts: Verdicts) -> Marath
         return MarathonError(PARTIAL_ARTIFACTS, session=session_id, reason=reason, data=data)
     if quarantine and not engine.writer.read_only:
         await _record(engine, session_id, verdicts, sound=2 not in failed)
-    return MarathonError(GATE_REFUSED, session=session_id, reason=reason, data=data)
+    return MarathonError(GATE_REFUSED, session=session_id, reason=reason, hint=_remedy(session_id, failed), data=data)
+
+
+def _remedy(session_id: str, failed: list[int]) -> str:
+    """What to do about a refusal: an ended session needs another verb, a damaged one a person's look."""
+    if failed == [4]:
+        return (
+            f"`marathonctl retry {session_id}` reopens a failed session; `marathonctl start FILE --from {session_id}` carries on"
+            " from its last checkpoint."
+        )
+    return (
+        "A person must look: `marathonctl verify` names the first bad entry; `marathonctl start FILE --from"
+        f" {session_id}` goes on from its last checkpoint that verifies."
+    )
 
 
 async def _record(engine: Engine, session_id: str, verdicts: Verdicts, *, sound: bool) -> None:
