@@ -1,6 +1,8 @@
 """What a finished attempt came to: its reader's word, and its transcript as a blob."""
 
+from datetime import tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import anyio.to_thread
 
@@ -9,9 +11,11 @@ from marathond.agents.profile import Profile
 from marathond.attempt.records import ERRORS_FILE, OUTPUT_FILE, Exit
 from marathond.domain import canonical
 from marathond.domain import entries as e
+from marathond.domain.contract import Task as Spec
 from marathond.domain.limits import FINAL_TEXT_BYTES_MAX
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine
+from marathond.engine.environment import attempt_environment
 from marathond.engine.history import session_entries
 
 _ENCODED_BYTES_MAX = 2 * FINAL_TEXT_BYTES_MAX
@@ -34,6 +38,7 @@ async def conclude(
         exit_code=exit_.exit_code,
         signal=exit_.signal,
         detail=exit_.detail,
+        zone=await _zone(engine, session, spec, profile),
     )
 
     def read() -> tuple[readers.Conclusion, str | None]:
@@ -58,6 +63,15 @@ async def conclude(
         usage=came_to.usage,
         transcript=transcript,
     )
+
+
+async def _zone(engine: Engine, session: Session, spec: Spec, profile: Profile) -> tzinfo | None:
+    """The zone in which the agent tells times: its environment came from the user's client, and the daemon may live in another."""
+    name = (await attempt_environment(engine, session, spec, profile, profile.env)).values.get("TZ")
+    try:
+        return ZoneInfo(name.removeprefix(":")) if name else None
+    except (ValueError, OSError, LookupError):
+        return None  # a rule such as `CET-1CEST`, or a slip: this machine's zone is the best guess
 
 
 async def said_thread(engine: Engine, session: Session, task_id: str, where: Path) -> str | None:
