@@ -32,11 +32,14 @@ CLIENT_WITHOUT_DAEMON = "marathonctl.local"
 """`init`, `check` and `verify` need no daemon: this module does their work, with imports that it makes when it is called."""
 
 PURE = {
+    "bisect",
     "collections",
     "datetime",
     "decimal",
     "difflib",
     "hashlib",
+    "heapq",
+    "itertools",
     "re",
     "typing",
     "immutables",

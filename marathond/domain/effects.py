@@ -6,8 +6,8 @@ are no longer open; so crashes, restarts and repeated looks are all the same to 
 
 from typing import NamedTuple
 
-from marathond.domain.decide import asks_after_boot, in_order, is_checkpointed, moving_tip, wants_run
 from marathond.domain.judgement import checks_pending, judge, wants_candidate
+from marathond.domain.outlook import asks_after_boot, in_order, is_checkpointed, moving_tip, wants_run
 from marathond.domain.session import LIVE, Checking, Session, Settled
 
 

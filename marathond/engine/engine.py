@@ -17,9 +17,9 @@ from marathond.attempt.output import OutputWatch
 from marathond.config import Config
 from marathond.domain import entries as e
 from marathond.domain.clock import Clock
-from marathond.domain.decide import next_due
 from marathond.domain.effects import DriveAttempt, Effect, MoveTip, open_effects
 from marathond.domain.errors import MarathonError
+from marathond.domain.outlook import next_due
 from marathond.domain.session import Session
 from marathond.engine.alarm import Alarm, clock_steps_ms
 from marathond.engine.kernel import Kernel

@@ -14,11 +14,11 @@ from immutables import Map
 from msgspec.structs import replace
 
 from marathond.domain import entries as e
-from marathond.domain.decide import due_at, may_open
 from marathond.domain.effects import MoveTip, open_effects
 from marathond.domain.entries import Verdict
 from marathond.domain.errors import GATE_REFUSED, LOCK_HELD, PARTIAL_ARTIFACTS, MarathonError
 from marathond.domain.instants import format_instant
+from marathond.domain.outlook import due_at, may_open
 from marathond.domain.session import Run, Session
 from marathond.engine.engine import Engine
 from marathond.engine.history import session_entries

@@ -13,7 +13,8 @@ from marathond.domain import coordinator, evolve
 from marathond.domain import entries as e
 from marathond.domain.contract import Frozen
 from marathond.domain.coordinator import Box, Capacity
-from marathond.domain.decide import decide, next_due
+from marathond.domain.decide import decide
+from marathond.domain.outlook import next_due
 from marathond.domain.session import Session
 
 

@@ -6,7 +6,8 @@ Costs what is unfinished, not what is old: ended sessions are not read until som
 import logging
 
 from marathond.domain import entries as e
-from marathond.domain.decide import ask_after_boot, wants_run
+from marathond.domain.decide import ask_after_boot
+from marathond.domain.outlook import wants_run
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine, Opening
 from marathond.engine.kernel import Broken

@@ -4,8 +4,9 @@ from immutables import Map
 
 from marathond.domain import coordinator
 from marathond.domain import entries as e
-from marathond.domain.decide import decide, due_at, next_due
+from marathond.domain.decide import decide
 from marathond.domain.judgement import accepted
+from marathond.domain.outlook import due_at, next_due
 from marathond.domain.session import LIVE, OCCUPYING, TERMINAL, Done, End, Held, Session, Task
 from marathond.engine.views.words import session_state
 from tests.support.world import World

@@ -1,7 +1,7 @@
 """A user of the world, and the world's mischief: verbs, clock jumps and crashes at random, and patience in the end."""
 
 from marathond.domain import entries as e
-from marathond.domain.decide import may_open
+from marathond.domain.outlook import may_open
 from marathond.domain.reopen import to_reopen
 from marathond.domain.session import Session
 from marathond.planning.amend import amended

@@ -12,8 +12,9 @@ from typing import NamedTuple, cast
 from marathond.domain import coordinator, effects
 from marathond.domain import entries as e
 from marathond.domain.contract import Contract, Delivery, FileCheck, Frozen, Limits, RunCheck, Task, Workspace, freeze
-from marathond.domain.decide import ask_after_boot, may_open, next_due
+from marathond.domain.decide import ask_after_boot
 from marathond.domain.effects import open_effects
+from marathond.domain.outlook import may_open, next_due
 from marathond.domain.session import Session
 from marathond.engine.kernel import Kernel
 from marathond.store.batch import Batch, Change, Request

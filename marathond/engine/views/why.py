@@ -5,8 +5,8 @@ from typing import Any
 
 from marathond.domain import session as s
 from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
-from marathond.domain.decide import due_with
 from marathond.domain.instants import format_instant
+from marathond.domain.outlook import due_with
 from marathond.domain.plan import agent_of
 from marathond.engine.views.words import refusal, session_state, task_reason
 
@@ -54,6 +54,8 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
             yield _reason(
                 "user", "It is being halted." if not session.halt.drain else "It halts when live attempts are over."
             )
+    if session.end is not None and session.delivery is not None:
+        yield from _of_delivery(session.id, session.delivery)
     for question in session.questions.values():
         limit = f" (or marathonctl amend {me} --{question.about} …)" if question.about in ("wall", "deadline") else ""
         if question.task is None or question.about == "agent":
@@ -64,6 +66,19 @@ def _answer(session: s.Session, question: str) -> str:
     """The command that answers; with several open questions it has to say which one."""
     which = f" --question {question}" if len(session.questions) > 1 else ""
     return f"marathonctl answer {session.id} yes|no{which}"
+
+
+def _of_delivery(session: str, delivery: s.Delivery) -> Iterator[Reason]:
+    """What a user would not expect of the branch: another name than the contract's, or none at all."""
+    if delivery.made is not None and delivery.made != delivery.branch:
+        yield _reason("branch", f"{delivery.branch} is taken by others, so its branch is {delivery.made}.")
+    elif delivery.failed is not None:
+        where = f"refs/marathon/{session}/tip"
+        yield _reason(
+            "branch",
+            f"Its branch could not be made ({delivery.failed}); its work is at {where}.",
+            command=f"git branch NAME {where}",
+        )
 
 
 def _of_tasks(session: s.Session, box: Box, capacity: Capacity, owner: str) -> Iterator[Reason]:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from marathond.domain import session as s
-from marathond.domain.decide import busy, due_at, due_with, resting
+from marathond.domain.outlook import busy, due_at, due_with, resting
 
 _TASK_STATES: Final[dict[type, str]] = {
     s.Pending: "pending",
