@@ -242,7 +242,7 @@ def test_a_prompt_is_a_contract_of_one_task(tmp_path: Path, played: Played, daem
 
 REFUSALS = [
     (LOCK_HELD, {"session": SESSION, "reason": "run 2 is live"}, 1),
-    (GATE_REFUSED, {"session": SESSION, "reason": "point 3 failed"}, 2),
+    (GATE_REFUSED, {"session": SESSION, "reason": "point 3 failed", "hint": "Look at it."}, 2),
     (CONSENT_NEEDED, {"agent": "claude"}, 77),
 ]
 

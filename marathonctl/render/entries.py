@@ -65,6 +65,10 @@ def _created(body: Body) -> str:
     return f"session {body['session']} ({body['name']}) was created on {short(body['base'])}{came}"
 
 
+def _taken(name: str | None) -> str:
+    return f" ({name} is taken by others)" if name else ""
+
+
 def _on(branch: str | None) -> str:
     return f"; its branch is {branch}" if branch else "; no branch was made"
 
@@ -168,7 +172,7 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "timer.set": _timer,
     "timer.fired": lambda b: "the wait was cut short" if b.get("early") else "the wait is over",
     "delivery.intended": lambda b: f"branch {b['branch']} is to be made at {short(b['commit'])}",
-    "delivery.made": lambda b: f"branch {b['branch']} is at {short(b['commit'])}",
+    "delivery.made": lambda b: f"branch {b['branch']} is at {short(b['commit'])}" + _taken(b.get("instead_of")),
     "delivery.failed": lambda b: f"the branch could not be made: {b['reason']}",
     "daemon.started": lambda b: f"daemon {b['version']} started (pid {b['pid']})",
     "daemon.stopped": lambda b: f"the daemon stopped: {b['reason']}",

@@ -92,6 +92,7 @@ def last_words(status: Mapping[str, Any], style: Style) -> list[str]:
     if status.get("branch"):
         facts.append(f"branch {clean(status['branch'])}")
     lines = [f"{style.sign(state)} {style.state(state)}{style.dot()}{style.dot().join(facts)}"]
+    lines += [f"  {_told(reason)}" for reason in status["reasons"] if reason["kind"] == "branch"]
     if state in ("failed", "held", "waiting", "quarantined"):
         lines += [f"  {_told(reason)}" for reason in status["reasons"][:_REASONS_SHOWN]]
     if state == "waiting" and status.get("due_at"):

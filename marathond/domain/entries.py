@@ -445,11 +445,12 @@ class DeliveryIntended(Body, frozen=True, kw_only=True):
 
 
 class DeliveryMade(Body, frozen=True, kw_only=True):
-    """The branch names the commit. `branch` differs from the intended name when that was taken by others."""
+    """The branch names the commit. It is called `branch` instead of `instead_of` when that name was taken by others."""
 
     kind: ClassVar[str] = "delivery.made"
     branch: str
     commit: str
+    instead_of: str | None = None
 
 
 class DeliveryFailed(Body, frozen=True, kw_only=True):

@@ -18,4 +18,7 @@ async def deliver(engine: Engine, session: Session, effect: Deliver, _handle: Ha
     except (MarathonError, GitError, OSError) as error:
         await engine.append(session.id, e.DeliveryFailed(reason=str(error)[:2000]))
         return
-    await engine.append(session.id, e.DeliveryMade(branch=made.branch, commit=effect.commit))
+    await engine.append(
+        session.id,
+        e.DeliveryMade(branch=made.branch, commit=effect.commit, instead_of=effect.branch if made.renamed else None),
+    )
