@@ -19,7 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from marathonctl.client import Client
+from marathonctl.render import json as json_lines
+from marathonctl.streams import read_pages
 from marathond.attempt import lifecycle
+from marathond.domain.errors import MarathonError
 from marathond.places import Places, find_places
 
 PACE_SECONDS = 0.02
@@ -124,7 +128,18 @@ class Box:
     def daemon_up(self) -> None:
         """Starts a daemon when none of ours lives, and waits until it answers."""
         if self.daemon_spawned():
-            self.until(lambda: self.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+            self.until(self.answers, "the daemon answers", more=lambda: self.log[-3000:])
+
+    def answers(self) -> bool:
+        """Whether a daemon answers. Raises MarathonError when ours has ended and none does."""
+        ended = self.daemon is not None and self.daemon.poll() is not None
+        try:
+            Client(self.places.socket).close()
+        except MarathonError:
+            if ended:
+                raise
+            return False
+        return True
 
     def daemon_spawned(self) -> bool:
         """Starts a daemon when none of ours lives, and does not wait; whether it did."""
@@ -155,12 +170,11 @@ class Box:
         path = self.root / "daemon.err"
         return path.read_text() if path.exists() else ""
 
-    # --- waiting and looking ----------------------------------------------------------------------
+    # --- waiting and looking: over a connection, since a process for each look would be most of a test's time ---------
 
     def status(self, session: str) -> dict[str, Any]:
-        result = self.ctl("status", session, "--json")
-        assert result.code == 0, result
-        return dict(result.json)
+        with Client(self.places.socket) as client:
+            return dict(client.call("session/status", session=session))
 
     def wait(self, session: str, *states: str, seconds: float = 60) -> dict[str, Any]:
         """Follows the ledger until the session is in one of `states`."""
@@ -182,10 +196,9 @@ class Box:
 
     def entries(self, session: str | None = None) -> list[dict[str, Any]]:
         """The committed entries of a session, or of all streams."""
-        args = ("tail", session, "--json", "--no-follow") if session else ("tail", "--all", "--json", "--no-follow")
-        result = self.ctl(*args)
-        assert result.code == 0, result
-        return result.lines
+        scope = {"session": session} if session else {}
+        with Client(self.places.socket) as client:
+            return [json_lines.entry(row) for row in read_pages(client, 0, scope)]
 
     def kinds(self, session: str) -> list[str]:
         return [entry["kind"] for entry in self.entries(session)]
