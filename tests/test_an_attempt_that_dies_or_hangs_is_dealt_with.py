@@ -1,4 +1,4 @@
-"""Lost attempts go again at once; timeouts, silence and floods end an attempt, whether or not a daemon lives."""
+"""Lost attempts go again at once; timeouts and silence end an attempt, whether or not a daemon lives."""
 
 import json
 import os
@@ -86,7 +86,7 @@ file = "f"
 
 
 def test_bounds_hold_also_while_no_daemon_lives(box: Box) -> None:
-    """Timeout and silence end attempts by themselves and count as failures; a flood is cut in the middle; a check has its timeout."""
+    """Timeout and silence end attempts by themselves and count as failures; a check has its timeout."""
     session = box.start(
         f"""
 [limits]
@@ -102,9 +102,6 @@ prompt = {script('run = "while :; do echo still here; sleep 0.1; done"')}
 id = "silent"
 idle = "1500ms"
 prompt = {script("hang = true")}
-[[task]]
-id = "flood"
-run = "echo first; head -c 69000000 /dev/zero | tr '\\\\0' 'x' | fold -w 1000; echo last"
 [[task]]
 id = "checked"
 prompt = {script(append("f", "done"))}
@@ -126,12 +123,7 @@ timeout = "1s"
     assert "longer than its timeout" in reasons["slow"]
     assert "idle" in reasons["silent"]
     assert "did not end within 1 s" in reasons["checked"]
-    assert box.task(session, "flood")["state"] == "done"
-    output = (box.state / "attempts" / session / "flood/1/output").read_bytes()
-    assert len(output) < 65 * 1024 * 1024
-    assert output.startswith(b"first\n")
-    assert output.endswith(b"last\n")
     assert {b["task"]: b["outcome"] for b in _bodies(box, session, "attempt.finished")} == {
-        "slow": "timeout", "silent": "idle", "flood": "ok", "checked": "ok",
+        "slow": "timeout", "silent": "idle", "checked": "ok",
     }  # fmt: skip
     assert _marked(session) == []

@@ -1,5 +1,7 @@
 """Width and depth: many tasks in parallel all arrive in one branch, and templates carry words across a restart."""
 
+import pytest
+
 from tests.support.box import Box, append, script, write
 
 
@@ -9,6 +11,7 @@ def _task(name: str, *needs: str, more: str = "", body: str = "") -> str:
     return f'[[task]]\nid = "{name}"\nneeds = [{listed}]\n{body}\n{more}\n'
 
 
+@pytest.mark.drill
 def test_thirty_tasks_wide_and_deep_all_arrive(box: Box) -> None:
     """A first task, four arms of six, a join and three at the end, four at a time: thirty tasks, one attempt each, one line of commits."""
     parts = ["[limits]\nparallel = 4\n", _task("first")]
