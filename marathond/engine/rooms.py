@@ -1,6 +1,7 @@
 """Repositories and workspaces that are in use: opened once, given back when a session rests or ends."""
 
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -17,7 +18,12 @@ class Rooms:
         self._places = places
         self._repositories: dict[str, Repository] = {}
         self._workspaces: dict[str, dict[str, Workspace]] = {}
+        self._tidying: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._released = anyio.Event()
+
+    def tidying(self, session_id: str) -> anyio.Lock:
+        """Held while what a session used is given back, and taken before it is reopened: never both at once."""
+        return self._tidying.setdefault(session_id, anyio.Lock())
 
     async def repository(self, session: Session) -> Repository:
         """The session's repository. Raises NO_REPOSITORY when it is gone."""

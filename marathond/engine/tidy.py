@@ -21,14 +21,15 @@ log = logging.getLogger(__name__)
 
 async def tidy(engine: Engine, session: Session) -> None:
     """Called when nothing of a session runs any more. Doing it twice is harmless, and so is a user who lets it go on meanwhile."""
-    try:
-        if session.end is not None and _rests(engine, session):
-            await anyio.to_thread.run_sync(engine.environments.remove, session.id)
-            await _remove_worktrees(engine, session)
-    except OSError as error:
-        log.warning("session %s: not all could be given back: %s", session.id, error)  # the next start tries again
-    if _rests(engine, session):
-        engine.rooms.release(session.id)
+    async with engine.rooms.tidying(session.id):
+        try:
+            if session.end is not None and _rests(engine, session):
+                await anyio.to_thread.run_sync(engine.environments.remove, session.id)
+                await _remove_worktrees(engine, session)
+        except OSError as error:
+            log.warning("session %s: not all could be given back: %s", session.id, error)  # the next start tries again
+        if _rests(engine, session):
+            engine.rooms.release(session.id)
 
 
 def _rests(engine: Engine, session: Session) -> bool:
@@ -80,8 +81,7 @@ async def tidy_ended(engine: Engine) -> None:
     for session_id in [i for i in await known(engine) if i in folders]:
         session = await find(engine, session_id)
         if isinstance(session, Session) and session.end is not None:
-            await _remove_worktrees(engine, session)
-            engine.rooms.release(session_id)
+            await tidy(engine, session)
 
 
 def _folders(root: Path) -> frozenset[str]:

@@ -49,10 +49,13 @@ async def retry(
         )
     reopened = _reopened(found, tasks or ())
     before: list[e.Body] = [e.SessionReopened(tasks=reopened[:_NAMED_MAX]), *(e.TaskReopened(task=i) for i in reopened)]
-    # the values were removed when the session ended
-    return await gate.through(
-        engine, found.id, "retry", before, lambda now: remember(engine, now.id, now.plan.contract, env)
-    )
+
+    async def renew(now: Session) -> None:
+        """The values were removed when the session ended, and its worktrees may be on their way out at this moment."""
+        async with engine.rooms.tidying(now.id):
+            await remember(engine, now.id, now.plan.contract, env)
+
+    return await gate.through(engine, found.id, "retry", before, renew)
 
 
 def _reopened(session: Session, wanted: Sequence[str]) -> list[str]:
