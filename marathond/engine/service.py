@@ -187,14 +187,16 @@ class Service:
         """Sessions, newest first; without `all` those that are unfinished or of the last seven days."""
         engine = self.engine
         rows = []
+        unfinished = {session.id for session in engine.kernel.unfinished()} | engine.kernel.broken.keys()
+        since = engine.clock.wall() - _RECENT_US
         for session_id in reversed(await sessions.known(engine)):
-            found = await sessions.find(engine, session_id)
-            if isinstance(found, Broken):
-                rows.append({**_broken_summary(session_id)})
+            born = await sessions.birth(engine, session_id)
+            if born is not None and not (all or session_id in unfinished or born.created >= since):
+                continue  # an old session is not folded only to be left out
+            if born is not None and not (cwd is None or sessions.inside(cwd, born.repo)):
                 continue
-            recent = engine.clock.wall() - found.created <= _RECENT_US
-            if (all or found.end is None or recent) and (cwd is None or sessions.inside(cwd, found.repo)):
-                rows.append(summary(found))
+            found = await sessions.find(engine, session_id)
+            rows.append(_broken_summary(session_id) if isinstance(found, Broken) else summary(found))
         return {"sessions": rows}
 
     async def why(self, *, session: str | None, cwd: str | None, task: str | None) -> Result:

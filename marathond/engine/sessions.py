@@ -1,9 +1,10 @@
 """Finding sessions: by id, by a unique prefix, or as the newest one of the folder a client stands in."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from marathond.domain.contract import Frozen, thaw
-from marathond.domain.entries import session_stream
+from marathond.domain.entries import SessionCreated, session_stream
 from marathond.domain.errors import AMBIGUOUS_SESSION, NO_SESSION, PARTIAL_ARTIFACTS, MarathonError
 from marathond.domain.evolve import FoldError
 from marathond.domain.limits import ENDED_SESSIONS_KEPT
@@ -41,11 +42,35 @@ async def _only_contract(engine: Engine, session: str) -> list[str]:
 
 async def _newest_of(engine: Engine, cwd: str | None) -> str:
     for session_id in reversed(await known(engine)):
-        session = await find(engine, session_id)
-        if isinstance(session, Session) and (cwd is None or inside(cwd, session.repo)):
+        born = await birth(engine, session_id)
+        if born is None or not (cwd is None or inside(cwd, born.repo)):
+            continue
+        if isinstance(await find(engine, session_id), Session):
             return session_id
     where = f"of the repository that holds {cwd}" if cwd else "yet"
     raise MarathonError(NO_SESSION, session=where)
+
+
+class Birth(NamedTuple):
+    """What never changes about a session: its repository, and when it was created, in microseconds since the epoch."""
+
+    repo: str
+    created: int
+
+
+async def birth(engine: Engine, session_id: str) -> Birth | None:
+    """Where and when a session began, without folding it; None when its first entry cannot be read."""
+    session = engine.kernel.sessions.get(session_id)
+    if session is not None:
+        return Birth(session.repo, session.created)
+    try:
+        for row in await engine.readers.rows(0, 1, session_stream(session_id)):
+            entry = to_entry(row)
+            if isinstance(entry.body, SessionCreated):
+                return Birth(entry.body.repo, entry.wall)
+    except EntryUnreadableError:
+        pass  # a broken session; whoever needs more of it finds out why
+    return None
 
 
 def inside(cwd: str, repo: str) -> bool:
