@@ -170,7 +170,7 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "task.cancelled": lambda b: f"{b['task']} is cancelled",
     "task.reopened": lambda b: f"{b['task']} is pending again",
     "timer.set": _timer,
-    "timer.fired": lambda b: "the wait was cut short" if b.get("early") else "the wait is over",
+    "timer.fired": lambda b: "the wait is over",
     "delivery.intended": lambda b: f"branch {b['branch']} is to be made at {short(b['commit'])}",
     "delivery.made": lambda b: f"branch {b['branch']} is at {short(b['commit'])}" + _taken(b.get("instead_of")),
     "delivery.failed": lambda b: f"the branch could not be made: {b['reason']}",

@@ -108,7 +108,7 @@ class SessionReopened(Body, frozen=True, kw_only=True):
 
 
 class SessionHalted(Body, frozen=True, kw_only=True):
-    """The user's halt took effect: no process of the session is left."""
+    """The user's halt took effect: no attempt of the session is alive. A check that was under way is ended too."""
 
     kind: ClassVar[str] = "session.halted"
 
@@ -417,7 +417,7 @@ class TaskReopened(Body, frozen=True, kw_only=True):
 
 
 class TimerSet(Body, frozen=True, kw_only=True):
-    """The task goes on at `due` (microseconds since the epoch)."""
+    """The task goes on at `due` (microseconds since the epoch); if the timer is a quota's, so do the ready tasks of its agent."""
 
     kind: ClassVar[str] = "timer.set"
     timer: str
@@ -428,11 +428,10 @@ class TimerSet(Body, frozen=True, kw_only=True):
 
 
 class TimerFired(Body, frozen=True, kw_only=True):
-    """The timer is over: it came due, or a user cut it short."""
+    """The timer came due. `session.resumed` ends timers without this entry."""
 
     kind: ClassVar[str] = "timer.fired"
     timer: str
-    early: bool = False
 
 
 class DeliveryIntended(Body, frozen=True, kw_only=True):
