@@ -48,6 +48,8 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
         started = found.started
         await _take_over(engine, session, effect, attempt, started)
     else:
+        if isinstance(task.phase, Dispatched):  # the daemon that started it had no time to say so
+            await engine.append(session.id, _started(engine, session, effect, found.started, None))
         await _record(engine, session, effect, where, found, await anyio.to_thread.run_sync(_last_sign, where))
         return
     over = await follow(where, started, _grace_ms(engine, session, effect), handle)
