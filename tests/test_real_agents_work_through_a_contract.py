@@ -102,7 +102,9 @@ def test_codex_and_claude_work_side_by_side_and_a_conflict_is_done_again(tmp_pat
     api.script([Shell("printf 'right\\n' > right.txt"), Say("right done")], match="TASK-RIGHT")
     clash = "if test -f f; then printf '%s\\n' >> f; else sleep 2; printf '%s\\n' > f; fi"
     api.script([Shell(clash % ("red", "red")), Say("red"), Shell(clash % ("red", "red")), Say("red")], match="TASK-RED")
-    api.script([Shell(clash % ("blue", "blue")), Say("blue"), Shell(clash % ("blue", "blue")), Say("blue")], match="TASK-BLUE")
+    api.script(
+        [Shell(clash % ("blue", "blue")), Say("blue"), Shell(clash % ("blue", "blue")), Say("blue")], match="TASK-BLUE"
+    )
     plan = """
 [limits]
 parallel = 2

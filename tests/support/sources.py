@@ -2,12 +2,14 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("marathond", "marathonctl")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name → file of every module, packages by their own name."""
     found = {}
@@ -18,6 +20,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     """The file, parsed."""
     return ast.parse(path.read_text(), str(path))

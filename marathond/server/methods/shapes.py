@@ -8,7 +8,9 @@ State = Literal["running", "waiting", "held", "halted", "done", "failed", "abort
 TaskState = Literal[
     "pending", "ready", "dispatched", "running", "waiting", "retrying", "held", "done", "failed", "skipped", "cancelled"
 ]
-ReasonKind = Literal["dependency", "timer", "quota", "slot", "lock", "question", "gate", "user", "ended", "running", "branch"]
+ReasonKind = Literal[
+    "dependency", "timer", "quota", "slot", "lock", "question", "gate", "user", "ended", "running", "branch"
+]
 
 
 class GatePoint(msgspec.Struct, kw_only=True):
