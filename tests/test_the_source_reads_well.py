@@ -11,7 +11,6 @@ from tests.support.sources import REPOSITORY, modules, tree
 LINES_MAX = 400
 LONGER = {
     "marathond.domain.entries": "the list of everything that can be recorded: one place, read from top to bottom",
-    "marathond.domain.evolve": "one arm for each kind of entry: to cut it would hide that none is missing",
 }
 TESTS = sorted((REPOSITORY / "tests").glob("test_*.py"))
 
