@@ -63,6 +63,8 @@ def test_yes_grants_the_wall_budget_again_and_the_cut_off_attempt_goes_on(box: B
     assert [i["mode"] for i in intents] == ["fresh", "continue"]
     assert intents[1]["thread"]
     assert box.kinds(session).count("question.asked") == 1
+    runs = [e["body"]["reason"] for e in box.entries(session) if e["kind"] == "run.started"]
+    assert runs == ["start", "resume", "answer"]
 
 
 def test_no_fails_and_what_is_done_is_delivered(box: Box) -> None:

@@ -98,7 +98,7 @@ def _end(state: str) -> Callable[[Session, e.Entry, Any], Session]:
 
 def _run_started(session: Session, _entry: e.Entry, body: e.RunStarted) -> Session:
     run = Run(id=body.run, reason=body.reason, boot_id=body.boot_id)
-    return replace(session, run=run, runs=session.runs + 1, boot_id=body.boot_id)
+    return replace(session, run=run, runs=session.runs + 1, boot_id=body.boot_id, called=None)
 
 
 def _run_ended(session: Session, _entry: e.Entry, body: e.RunEnded) -> Session:
@@ -139,7 +139,9 @@ def _request_answer(session: Session, entry: e.Entry, body: e.RequestAnswer) -> 
     question = session.questions.get(body.question)
     if question is None:
         return session
-    session = replace(session, questions=session.questions.delete(body.question))
+    session = replace(
+        session, questions=session.questions.delete(body.question), called=session.called if session.run else "answer"
+    )
     yes = body.answer == "yes"
     if question.task is not None:
         return _answer_for_task(session, question, question.task, yes=yes)
@@ -174,7 +176,9 @@ def _request_amend(session: Session, entry: e.Entry, body: e.RequestAmend) -> Se
     questions = session.questions
     for question in closed:
         questions = questions.delete(question)
-    session = replace(session, questions=questions)
+    session = replace(
+        session, questions=questions, called="amend" if closed and session.run is None else session.called
+    )
     if body.wall_ms is not None:
         session = replace(session, wall_granted_ms=0)
     return replace(session, deadline_moved=None) if body.deadline is not None else session

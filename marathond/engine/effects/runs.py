@@ -34,7 +34,7 @@ async def open_run(engine: Engine, session: Session, effect: OpenRun, _handle: H
             if 1 in verdicts.failed:
                 raise error  # nothing is recorded for what cannot be read: it is asked again after a pause
             return
-        await gate.open_run(engine, session.id, verdicts, "boot" if opening is not None else "wake")
+        await gate.open_run(engine, session.id, verdicts, "boot" if opening is not None else session.called or "wake")
     except MarathonError as error:
         if error.kind != LOCK_HELD:
             raise
