@@ -244,8 +244,10 @@ class End(_Value, frozen=True):
 
 
 class Session(_Value, frozen=True):
-    """Everything that is known about one session. `called` says which word of a person the next run follows from. `first` is the tip it began with: its base, or what it carried on from.
+    """Everything that is known about one session.
 
+    `first` is the tip it began with: its base, or what it carried on from. `called` is the word of a person that the next run
+    follows from.
     `passed` is the seq of the last gate that it passed. `live_since` is when the present stretch with a running attempt
     began, `live_until` the end of the latest attempt in it that is over.
 
