@@ -19,7 +19,6 @@ from marathond.domain import entries as e
 from marathond.domain.clock import Clock
 from marathond.domain.effects import DriveAttempt, Effect, MoveTip, open_effects
 from marathond.domain.errors import MarathonError
-from marathond.domain.outlook import next_due
 from marathond.domain.session import Session
 from marathond.engine.alarm import Alarm, clock_steps_ms
 from marathond.engine.kernel import Kernel
@@ -199,7 +198,10 @@ class Engine:
             self._called = anyio.Event()
             inbox, self._inbox = self._inbox, {}
             for session_id in inbox:
-                self._reconcile(session_id)
+                try:
+                    self._reconcile(session_id)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is this session's alone
+                    self.kernel.give_up(session_id, error)
             self._set_alarm()
 
     def _reconcile(self, session_id: str) -> None:
@@ -257,7 +259,7 @@ class Engine:
         """To the next instant at which something changes. What was due at the last look has been decided already: the gate
         may still be open to it, and asking again before it closes would only spin."""
         looked = min(self._ticked, self.clock.wall())
-        dues = [due for s in self.kernel.unfinished() if (due := next_due(s)) is not None]
+        dues = [due for s in self.kernel.unfinished() if (due := self.kernel.next_due(s)) is not None]
         dues += [pool.until for pool in self.kernel.box.pools.values()]
         self.alarm.set(min((due for due in dues if due > looked), default=None))
 

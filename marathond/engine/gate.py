@@ -181,6 +181,7 @@ async def through(
     `prepare` is awaited between the open gate and the run, so that a refusal changes nothing.
     Raises LOCK_HELD (point 6; nothing is recorded), PARTIAL_ARTIFACTS (point 1) or GATE_REFUSED, with all six verdicts.
     """
+    _refuse_given_up(engine, session_id)
     _refuse_second(engine, session_id)
     engine.at_gate.add(session_id)
     try:
@@ -206,6 +207,14 @@ def outcome(session: Session, verdicts: Verdicts, run: str) -> dict[str, Any]:
         "state": session_state(session),
         "due_at": format_instant(due) if due is not None else None,
     }
+
+
+def _refuse_given_up(engine: Engine, session_id: str) -> None:
+    """A fault that was contained in the session would be met again; nothing is recorded."""
+    if (broken := engine.kernel.given_up.get(session_id)) is not None:
+        data = {"session_id": session_id, "run_id": None, "gate": _verdicts({}).plain()}
+        hint = "`marathonctl daemon stop` and the next command start the daemon anew."
+        raise MarathonError(GATE_REFUSED, session=session_id, reason=broken.what, hint=hint, data=data)
 
 
 def _refuse_second(engine: Engine, session_id: str) -> None:

@@ -43,11 +43,14 @@ class PlainReactor:
         self.committed: list[Entry] = []
         self.rollbacks = 0
 
-    def stage(self, entry: Entry) -> None:
-        self.staged.append(entry)
+    def stage(self, entries: Sequence[Entry]) -> None:
+        self.staged += entries
 
     def react(self, now_us: int) -> list[Draft]:
         return self.then(self.staged) if self.then else []
+
+    def give_up(self, session_id: str, error: Exception) -> None:
+        raise error
 
     def commit(self, entries: Sequence[Entry]) -> None:
         assert list(entries) == self.staged

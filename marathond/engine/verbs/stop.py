@@ -28,7 +28,7 @@ async def halt(engine: Engine, *, session: str | None, cwd: str | None, drain: b
         # another user's abort or resume may come first: then there is nothing left to wait for
         return (found.halt is None and not engine.running(session_id)) or found.end is not None
 
-    await engine.until(halted)
+    await engine.until(lambda: halted() or _given_up(engine, session_id))
     return {"session_id": session_id, "state": session_state(engine.kernel.sessions[session_id])}
 
 
@@ -42,8 +42,17 @@ async def abort(engine: Engine, *, session: str | None, cwd: str | None) -> dict
         return [] if now.aborting or now.end is not None else [e.RequestAbort()]
 
     await engine.propose(session_id, request)
-    await engine.until(lambda: engine.kernel.sessions[session_id].end is not None and not engine.running(session_id))
+
+    def aborted() -> bool:
+        return engine.kernel.sessions[session_id].end is not None and not engine.running(session_id)
+
+    await engine.until(lambda: aborted() or _given_up(engine, session_id))
     return {"session_id": session_id, "state": session_state(engine.kernel.sessions[session_id])}
+
+
+def _given_up(engine: Engine, session_id: str) -> bool:
+    """Its processes are gone, and what was asked for waits for the next start."""
+    return session_id in engine.kernel.given_up and not engine.running(session_id)
 
 
 def _ended(session: Session, verb: str) -> MarathonError:

@@ -8,6 +8,7 @@ from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
 from marathond.domain.instants import format_instant
 from marathond.domain.outlook import due_with
 from marathond.domain.plan import agent_of
+from marathond.engine.kernel import OWN_FAULT
 from marathond.engine.views.words import refusal, session_state, task_reason
 
 Reason = dict[str, Any]
@@ -46,8 +47,7 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
         case "aborted":
             yield _reason("ended", "It was aborted.", command="marathonctl start FILE")
         case "quarantined":
-            text = f"The resume gate refused it ({refusal(session.quarantine or ())})."
-            yield _reason("gate", text, command=f"marathonctl resume {me}")
+            yield _of_quarantine(session)
         case "halted":
             yield _reason("user", "A user halted it.", command=f"marathonctl resume {me}")
         case _ if session.halt is not None:
@@ -60,6 +60,14 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
         limit = f" (or marathonctl amend {me} --{question.about} …)" if question.about in ("wall", "deadline") else ""
         if question.task is None or question.about == "agent":
             yield _reason("question", question.text, task=question.task, command=_answer(session, question.id) + limit)
+
+
+def _of_quarantine(session: s.Session) -> Reason:
+    verdicts = session.quarantine or ()
+    if verdicts and verdicts[0].point == OWN_FAULT:
+        return _reason("gate", f"{verdicts[0].detail}.", command="marathonctl daemon stop")
+    text = f"The resume gate refused it ({refusal(verdicts)})."
+    return _reason("gate", text, command=f"marathonctl resume {session.id}")
 
 
 def _answer(session: s.Session, question: str) -> str:
