@@ -33,6 +33,10 @@ class Registry:
             hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(self.names())}; see docs/agents.md."
             raise MarathonError(AGENT_UNUSABLE, agent=name, reason=reason, hint=hint) from None
 
+    def find(self, name: str) -> Profile | None:
+        """The profile called `name`, None when there is none that can be used."""
+        return self._profiles.get(name)
+
     def names(self) -> list[str]:
         """The names of all usable profiles, sorted."""
         return sorted(self._profiles)

@@ -1,6 +1,7 @@
 """What a finished attempt came to: its reader's word, and its transcript as a blob."""
 
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from marathond.attempt.records import ERRORS_FILE, OUTPUT_FILE, Exit
 from marathond.domain import canonical
 from marathond.domain import entries as e
 from marathond.domain.contract import Task as Spec
+from marathond.domain.errors import MarathonError
 from marathond.domain.limits import FINAL_TEXT_BYTES_MAX
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine
@@ -28,25 +30,13 @@ async def conclude(
     engine: Engine, session: Session, task_id: str, number: int, where: Path, exit_: Exit
 ) -> e.AttemptFinished:
     """Reads the stored output and stores it as a blob. Blocks in threads."""
-    spec = session.plan.tasks[task_id]
-    registry = await anyio.to_thread.run_sync(engine.agents)
-    profile = registry.get(spec.agent)
-    previous = await _usage_before(engine, session, task_id, number, profile)
-    ending = readers.Ending(
-        cause=exit_.cause,
-        ended_us=exit_.ended_wall_us,
-        exit_code=exit_.exit_code,
-        signal=exit_.signal,
-        detail=exit_.detail,
-        zone=await _zone(engine, session, spec, profile),
-    )
 
-    def read() -> tuple[readers.Conclusion, str | None]:
-        came_to = readers.read_conclusion(profile, where / OUTPUT_FILE, where / ERRORS_FILE, ending, previous=previous)
-        transcript = gather(where)
-        return came_to, engine.blobs.put(transcript) if transcript else None
+    def store() -> str | None:
+        content = gather(where)
+        return engine.blobs.put(content) if content else None
 
-    came_to, transcript = await anyio.to_thread.run_sync(read)
+    came_to = await _came_to(engine, session, task_id, number, where, exit_)
+    transcript = await anyio.to_thread.run_sync(store)
     return e.AttemptFinished(
         task=task_id,
         attempt=number,
@@ -65,6 +55,31 @@ async def conclude(
     )
 
 
+async def _came_to(
+    engine: Engine, session: Session, task_id: str, number: int, where: Path, exit_: Exit
+) -> readers.Conclusion:
+    """Its reader's word. Where the profile was removed or spoiled meanwhile, nobody can say what the agent meant."""
+    spec = session.plan.tasks[task_id]
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    try:
+        profile = registry.get(spec.agent)
+    except MarathonError as error:
+        return readers.Conclusion(outcome="interrupted" if exit_.cause == "stopped" else "error", error=error.message)
+    previous = await _usage_before(engine, session, task_id, number, profile)
+    ending = readers.Ending(
+        cause=exit_.cause,
+        ended_us=exit_.ended_wall_us,
+        exit_code=exit_.exit_code,
+        signal=exit_.signal,
+        detail=exit_.detail,
+        zone=await _zone(engine, session, spec, profile),
+    )
+    read = partial(
+        readers.read_conclusion, profile, where / OUTPUT_FILE, where / ERRORS_FILE, ending, previous=previous
+    )
+    return await anyio.to_thread.run_sync(read)
+
+
 async def _zone(engine: Engine, session: Session, spec: Spec, profile: Profile) -> tzinfo | None:
     """The zone in which the agent tells times: its environment came from the user's client, and the daemon may live in another."""
     name = (await attempt_environment(engine, session, spec, profile, profile.env)).values.get("TZ")
@@ -76,7 +91,9 @@ async def _zone(engine: Engine, session: Session, spec: Spec, profile: Profile) 
 
 async def said_thread(engine: Engine, session: Session, task_id: str, where: Path) -> str | None:
     """The conversation that an attempt without a result named in its output, so that another one can go on with it."""
-    profile = engine.agents().get(session.plan.tasks[task_id].agent)
+    profile = engine.agents().find(session.plan.tasks[task_id].agent)
+    if profile is None:
+        return None  # it was removed, or spoiled, and without it nobody can read the output
     ending = readers.Ending(cause="stopped", ended_us=engine.clock.wall())
     read = readers.read_conclusion
     return (await anyio.to_thread.run_sync(read, profile, where / OUTPUT_FILE, where / ERRORS_FILE, ending)).thread

@@ -53,6 +53,13 @@ async def check_environment(
 
 
 async def secrets_of(engine: Engine, session: Session, spec: Spec) -> Mapping[str, str]:
-    """The secrets that a task's attempts were handed, by name; also those that the profile itself sets."""
-    profile = (await anyio.to_thread.run_sync(engine.agents)).get(spec.agent)
+    """The secrets that a task's attempts were handed, by name; also those that the profile itself sets.
+
+    Where the profile was removed or spoiled meanwhile, all that its names may have let through counts as secret.
+    """
+    profile = (await anyio.to_thread.run_sync(engine.agents)).find(spec.agent)
+    if profile is None:
+        stored = await anyio.to_thread.run_sync(engine.environments.read, session.id)
+        open_names = {*choose(stored, task_names=spec.env).values}
+        return choose(stored, profile_names=["*"], secret_names=stored.keys() - open_names).secrets
     return (await attempt_environment(engine, session, spec, profile, profile.env)).secrets

@@ -35,7 +35,7 @@ async def output(
     page = await anyio.to_thread.run_sync(_page, engine, found, task, number, after, not _runs(found, task, number))
     text, next_ = page.text, page.next
     if not raw and text:
-        profile = (await anyio.to_thread.run_sync(engine.agents)).get(found.plan.tasks[task].agent)
+        profile = (await anyio.to_thread.run_sync(engine.agents)).find(found.plan.tasks[task].agent)
         text, used = tell(profile, text, final=not _runs(found, task, number))
         next_ = after + used
     return {
@@ -54,9 +54,12 @@ def _page(engine: Engine, session: Session, task: str, number: int, after: int, 
     return read_page(path, after, bytes_max=OUTPUT_PAGE_BYTES_MAX, final=final)
 
 
-def tell(profile: Profile, text: str, *, final: bool) -> tuple[str, int]:
-    """Whole lines of output in words for people, and how many bytes that used up. An unfinished line waits for its end."""
-    if profile.reader == "text":
+def tell(profile: Profile | None, text: str, *, final: bool) -> tuple[str, int]:
+    """Whole lines of output in words for people, and how many bytes that used up. An unfinished line waits for its end.
+
+    Without a profile, which a user may have removed meanwhile, the text stays as it is.
+    """
+    if profile is None or profile.reader == "text":
         return text, len(text.encode())
     end = len(text) if final else text.rfind("\n") + 1
     if end == 0 and len(text.encode()) >= OUTPUT_PAGE_BYTES_MAX // 2:
@@ -130,7 +133,9 @@ def last_words(engine: Engine, session: Session) -> dict[str, str]:
         if not isinstance(task.phase, s.Running):
             continue
         path = folder(engine, session.id, task_id, task.begun) / OUTPUT_FILE
-        told, _ = tell(registry.get(session.plan.tasks[task_id].agent), read_tail(path, _LAST_WORDS_BYTES), final=False)
+        told, _ = tell(
+            registry.find(session.plan.tasks[task_id].agent), read_tail(path, _LAST_WORDS_BYTES), final=False
+        )
         lines = [line for line in told.splitlines() if line.strip()]
         out[task_id] = lines[-1].strip()[:_LAST_WORDS_CHARS] if lines else ""
     return out

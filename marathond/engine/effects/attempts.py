@@ -14,11 +14,13 @@ import anyio.to_thread
 
 from marathond.agents import launch
 from marathond.attempt import lifecycle
+from marathond.attempt.job import read_job
 from marathond.attempt.lifecycle import Absent, Alive, Ended, Lost
 from marathond.attempt.records import Started
 from marathond.domain import entries as e
 from marathond.domain.effects import DriveAttempt
 from marathond.domain.errors import CHECKOUT_BUSY, MarathonError
+from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.session import Attempt, Dispatched, Session
 from marathond.engine.conclude import conclude, said_thread
 from marathond.engine.engine import Engine, Handle
@@ -52,7 +54,8 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
             await engine.append(session.id, _started(engine, session, effect, found.started, None))
         await _record(engine, session, effect, where, found, await anyio.to_thread.run_sync(_last_sign, where))
         return
-    over = await follow(where, started, _grace_ms(engine, session, effect), handle)
+    grace_ms = await anyio.to_thread.run_sync(_grace_ms, where)
+    over = await follow(where, started, grace_ms, handle)
     await _record(engine, session, effect, where, over, engine.clock.wall())
 
 
@@ -168,11 +171,14 @@ def _thread(engine: Engine, session: Session, effect: DriveAttempt) -> str | Non
     attempt = session.tasks[effect.task].attempt
     if attempt is not None and attempt.thread is not None:
         return attempt.thread
-    profile = engine.agents().get(session.plan.tasks[effect.task].agent)
-    return launch.thread_id(session.id, effect.task, effect.attempt) if profile.thread == "chosen" else None
+    profile = engine.agents().find(session.plan.tasks[effect.task].agent)
+    chosen = profile is not None and profile.thread == "chosen"  # it may have been removed since the attempt began
+    return launch.thread_id(session.id, effect.task, effect.attempt) if chosen else None
 
 
-def _grace_ms(engine: Engine, session: Session, effect: DriveAttempt) -> int:
-    """How long the agent may take to end when it is asked to: each of its signals has its grace."""
-    stop = engine.agents().get(session.plan.tasks[effect.task].agent).stop
-    return stop.grace_s * 1000 * max(1, sum(name != "KILL" for name in stop.signals))
+def _grace_ms(where: Path) -> int:
+    """How long the agent may take to end when it is asked to: each of its signals has its grace, as the job was started with."""
+    try:
+        return read_job(where).patience_ms
+    except (OSError, ValueError):
+        return STOP_GRACE_MS
