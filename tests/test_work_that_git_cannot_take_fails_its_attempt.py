@@ -66,6 +66,34 @@ run = "grep -q x f && if test -e {second}; then exit 0; else touch {second}; exi
         assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("tail", session, "--no-follow")
 
 
+def test_a_check_that_cannot_be_run_has_failed(tmp_path: Path) -> None:
+    """Where the candidate cannot be checked out for the next check, that one fails with the reason after a few tries, and once."""
+    work = script("run = \"echo '*.bin filter=broken' > .gitattributes; echo x > a.bin\"")
+    plan = f"""
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 1
+prompt = {work}
+[[task.check]]
+run = "echo spoiled > a.bin"
+[[task.check]]
+run = "true"
+[[task.check]]
+file = "a.bin"
+"""
+    with Box(tmp_path) as box:
+        box.git("config", "filter.broken.clean", "cat")
+        box.git("config", "filter.broken.smudge", "false")
+        box.git("config", "filter.broken.required", "true")
+        session = box.start(plan)
+        assert box.wait(session, "failed", "done", seconds=20)["state"] == "failed"
+        checks = [e["body"] for e in box.entries(session) if e["kind"] == "check.finished"]
+        assert [(c["index"], c["ok"]) for c in checks] == [(0, True), (1, False), (2, True)]
+        assert "it cannot be run" in checks[1]["detail"]
+        assert "smudge filter" in checks[1]["detail"]
+
+
 def test_a_conflict_in_files_of_any_name_is_told(tmp_path: Path) -> None:
     """Names that are no UTF-8, and more names than an entry holds, do not keep a conflict from being recorded."""
     make = tmp_path / "make.py"

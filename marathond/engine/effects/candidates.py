@@ -1,6 +1,5 @@
 """`MakeCandidate`: what an attempt left becomes a commit on the session's tip, or is found to conflict with it."""
 
-import errno
 from collections.abc import Sequence
 
 import anyio.to_thread
@@ -9,6 +8,7 @@ from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
 from marathond.domain.effects import MakeCandidate
 from marathond.domain.session import Attempt, Session
+from marathond.engine.effects.troubles import may_pass, plain, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import secrets_of
 from marathond.workspace.candidate import Candidate, Refused, make_candidate
@@ -20,8 +20,6 @@ from marathond.workspace.refs import agent_ref, candidate_ref
 
 _PATHS_MAX = 200
 _PATHS_CHARS_MAX = 32_000
-_REASON_CHARS_MAX = 2000
-_TRIES_MAX = 3
 
 
 async def candidate(engine: Engine, session: Session, effect: MakeCandidate, handle: Handle) -> None:
@@ -34,13 +32,14 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, han
     try:
         made = _recorded(attempt) or await _make(engine, session, effect, attempt)
     except (GitError, OSError) as error:
-        if _may_pass(error, handle.tries):
+        if may_pass(error, handle.tries) and not isinstance(
+            error, WorkspaceMissing
+        ):  # one that is gone comes never back
             raise
         made = Refused(f"its work cannot be committed: {error}", ())
     if isinstance(made, Refused):
         listed = f" (in {', '.join(made.paths[:5])})" if made.paths else ""
-        redactor = Redactor(await secrets_of(engine, session, session.plan.tasks[effect.task]))
-        reason = _plain(redactor.redact_text(f"{made.reason}{listed}"))[:_REASON_CHARS_MAX]
+        reason = await told(engine, session, effect.task, f"{made.reason}{listed}")
         await engine.append(session.id, e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason))
         return
     repository = await engine.rooms.repository(session)
@@ -53,7 +52,7 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, han
             task=effect.task,
             attempt=effect.attempt,
             onto=effect.onto,
-            paths=_told(fitted.paths),
+            paths=_listed(fitted.paths),
             patch=patch,
         )
         await engine.append(session.id, conflicted)
@@ -66,29 +65,16 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, han
     await engine.append(session.id, body)
 
 
-def _may_pass(error: GitError | OSError, tries: int) -> bool:
-    """Whether it is worth another try: a full disk always is, and a workspace that is gone never."""
-    if isinstance(error, WorkspaceMissing):
-        return False
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    return full or "No space left on device" in str(error) or tries < _TRIES_MAX
-
-
-def _told(paths: Sequence[str]) -> list[str]:
+def _listed(paths: Sequence[str]) -> list[str]:
     """As many of the paths as an entry has room for."""
-    told: list[str] = []
+    listed: list[str] = []
     left = _PATHS_CHARS_MAX
-    for path in map(_plain, paths[:_PATHS_MAX]):
+    for path in map(plain, paths[:_PATHS_MAX]):
         left -= len(path)
         if left < 0:
             break
-        told.append(path)
-    return told
-
-
-def _plain(text: str) -> str:
-    """Names of files may hold bytes that are no text, which an entry cannot hold: they become marks."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        listed.append(path)
+    return listed
 
 
 def _recorded(attempt: Attempt) -> Candidate | None:

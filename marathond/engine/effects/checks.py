@@ -22,10 +22,12 @@ from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.session import Session
 from marathond.engine.conclude import gather
 from marathond.engine.effects.attempts import folder, follow
+from marathond.engine.effects.troubles import may_pass, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import check_environment, secrets_of
 from marathond.engine.prepare import MARKER, room_at
 from marathond.validation.file_check import judge_file
+from marathond.workspace.git import GitError
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +35,38 @@ _LOST_MAX = 3
 
 
 async def run_checks(engine: Engine, session: Session, effect: RunChecks, handle: Handle) -> None:
-    """Runs what has no result yet, in order, and records each result as it comes."""
-    spec = session.plan.tasks[effect.task]
+    """Runs what has no result yet, in order, and records each result as it comes.
+
+    A check that cannot be run, as where the candidate cannot be checked out, is tried again a few times and then has failed.
+    """
+    attempt = session.tasks[effect.task].attempt
+    assert attempt is not None
     for index in effect.indexes:
         if handle.stop.is_set():
             return
-        check = spec.checks[index]
+        if index in attempt.checks:
+            continue  # at an earlier try of this effect
         result: e.CheckFinished | None
-        if isinstance(check, FileCheck):
-            result = await _judge_file(engine, session, effect, index, check)
-        else:
-            result = await _run(engine, session, effect, index, check, handle)
+        try:
+            result = await _judge(engine, session, effect, index, handle)
+        except (GitError, LaunchFailed, OSError) as error:
+            if may_pass(error, handle.tries):
+                raise
+            detail = await told(engine, session, effect.task, f"it cannot be run: {error}")
+            result = e.CheckFinished(
+                task=effect.task, attempt=effect.attempt, commit=effect.commit, index=index, ok=False, detail=detail
+            )
         if result is not None:
             await engine.append(session.id, result)
+
+
+async def _judge(
+    engine: Engine, session: Session, effect: RunChecks, index: int, handle: Handle
+) -> e.CheckFinished | None:
+    check = session.plan.tasks[effect.task].checks[index]
+    if isinstance(check, FileCheck):
+        return await _judge_file(engine, session, effect, index, check)
+    return await _run(engine, session, effect, index, check, handle)
 
 
 def _place(engine: Engine, session: Session, effect: RunChecks, index: int, number: int) -> Path:
