@@ -1,11 +1,16 @@
 """A check is asked of exactly the commit that is to become a checkpoint, costs nothing when it is cut off, and leaks no key."""
 
+import select
 import zlib
 from pathlib import Path
 
+import anyio
 import pytest
 
+from marathond.attempt.processes import identify, open_pidfd
+from marathond.domain import entries as e
 from tests.support.box import Box, script, write
+from tests.support.ledgers import change, running_writer
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -34,6 +39,41 @@ run = "echo x >> {began}; test $(wc -l < {began}) -gt 4 || exec sleep 60"
         assert status["state"] == "done", box.ctl("tail", session, "--no-follow")
         assert [e["body"]["ok"] for e in box.entries(session) if e["kind"] == "check.finished"] == [True]
         assert box.task(session, "a")["attempts"] == 1
+
+
+def test_a_check_that_outlived_a_halt_is_ended(tmp_path: Path) -> None:
+    """Where the daemon died between the halt's record and the end of a check, the next daemon ends it; `resume` runs it anew."""
+    began, go = tmp_path / "began", tmp_path / "go"
+    plan = f"""
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 1
+prompt = {script(write("f", "hello"))}
+[[task.check]]
+run = "test -e {go} || {{ echo $$ > {began}; exec sleep 60; }}"
+"""
+    with Box(tmp_path) as box:
+        session = box.start(plan)
+        box.until(lambda: began.exists() and began.read_text(), "the check runs")
+        box.kill_daemon()
+        anyio.run(_record_halt, box, session)  # as the daemon did, before it was killed
+        found = identify(int(began.read_text()))
+        assert found is not None, "the check lives"
+        with open_pidfd(found) as check:
+            assert check is not None
+            box.daemon_up()
+            assert box.status(session)["state"] == "halted"
+            assert select.select([check], [], [], 10)[0], "the check has been ended"
+        go.touch()
+        assert box.ctl("resume", session).code == 0
+        assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("tail", session, "--no-follow")
+
+
+async def _record_halt(box: Box, session: str) -> None:
+    async with running_writer(box.places) as writer:
+        bodies = [e.RequestHalt(drain=False), e.RunEnded(run=f"{session}.1", reason="halted"), e.SessionHalted()]
+        await writer.submit(change(*(e.Draft(e.session_stream(session), body) for body in bodies)))
 
 
 def test_no_check_sees_what_another_one_wrote(tmp_path: Path) -> None:

@@ -4,11 +4,18 @@ Costs what is unfinished, not what is old: ended sessions are not read until som
 """
 
 import logging
+from pathlib import Path
 
+import anyio.to_thread
+
+from marathond.attempt import lifecycle
+from marathond.attempt.lifecycle import Alive
 from marathond.domain import entries as e
 from marathond.domain.decide import ask_after_boot
+from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.outlook import wants_run
-from marathond.domain.session import Session
+from marathond.domain.session import Checking, Session
+from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine, Opening
 from marathond.engine.kernel import Broken
 from marathond.engine.sessions import load
@@ -71,3 +78,26 @@ def _resumption(engine: Engine, session: Session) -> list[e.Draft]:
     elif rebooted and not quiet:
         log.warning("session %s (%s) goes on after the reboot", session.id, session.name)
     return out
+
+
+async def end_leftovers(engine: Engine) -> None:
+    """Ends the checks of halted sessions that still run, as where the last daemon died before it had stopped them.
+
+    They count for nothing: after a resume they are run anew.
+    """
+    for session in engine.kernel.unfinished():
+        for task_id in session.frontier:
+            task = session.tasks[task_id]
+            if not (session.halted and isinstance(task.phase, Checking) and task.attempt is not None):
+                continue
+            for where in sorted(folder(engine, session.id, task_id, task.attempt.number).glob("check-*")):
+                try:
+                    await _end(engine, session, where)
+                except (OSError, ValueError) as error:
+                    log.error("session %s: %s cannot be looked into: %s", session.id, where, error)
+
+
+async def _end(engine: Engine, session: Session, where: Path) -> None:
+    found = await anyio.to_thread.run_sync(lifecycle.inspect, where)
+    if isinstance(found, Alive) and engine.kernel.sessions[session.id].halted:
+        await lifecycle.stop(where, found.started, STOP_GRACE_MS)

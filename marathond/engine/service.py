@@ -118,6 +118,7 @@ async def open_services(
                 await recovery.settle(engine, os.getpid(), prepared.mended)
                 tasks.start_soon(scrub, engine)
                 tasks.start_soon(tidy_ended, engine)
+                tasks.start_soon(recovery.end_leftovers, engine)
                 yield Service(engine)
             writer.stop()
             tasks.cancel_scope.cancel()
