@@ -97,6 +97,32 @@ run = "test ! -e g && grep -q kept cache"
         assert [e["body"]["ok"] for e in box.entries(session) if e["kind"] == "check.finished"] == [True, False, True]
 
 
+def test_the_next_attempt_finds_the_work_and_not_what_checks_wrote(tmp_path: Path) -> None:
+    """An attempt that goes on where only some checks failed finds the candidate's files, whatever the checks did to them. Ignored
+    files stay."""
+    look = 'run = "cat f cache > seen; ls >> seen"\nattempt = 2'
+    plan = f"""
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 2
+prompt = {script(look, write(".gitignore", "cache"), write("f", "work") + chr(10) + "attempt = 1")}
+[[task.check]]
+file = "seen"
+[[task.check]]
+run = "echo spoiled > f; touch junk; echo kept > cache"
+"""
+    with Box(tmp_path) as box:
+        session = box.start(plan)
+        box.wait(session, "waiting", "failed")
+        assert box.ctl("resume", session).code == 0
+        status = box.wait(session, "done", "failed")
+        assert status["state"] == "done", box.ctl("tail", session, "--no-follow")
+        modes = [e["body"]["mode"] for e in box.entries(session) if e["kind"] == "attempt.intended"]
+        assert modes == ["fresh", "continue"]
+        assert box.git("show", f"{status['branch']}:seen").split() == ["work", "kept", "README", "cache", "f", "seen"]
+
+
 def test_a_check_that_finds_the_agents_key_does_not_keep_it(tmp_path: Path) -> None:
     """A key that the agent left in an ignored file is taken out of what a check prints, although the check never had it."""
     plan = f"""

@@ -17,7 +17,7 @@ from marathond.domain.contract import Task as Spec
 from marathond.domain.session import Attempt, Done, Session
 from marathond.engine.engine import Engine
 from marathond.engine.environment import attempt_environment, check_environment
-from marathond.engine.handoff import continuation, opening
+from marathond.engine.handoff import Past, continuation, opening
 from marathond.engine.past import past_of
 from marathond.planning.templates import render
 from marathond.store.files import make_folder
@@ -41,8 +41,10 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
     spec = session.plan.tasks[task_id]
     registry = await anyio.to_thread.run_sync(engine.agents)
     profile = registry.get(spec.agent)
-    workspace = await _make_room(engine, session, task_id, attempt)
-    built = await _command(engine, session, spec, attempt, profile, where, str(workspace.path))
+    told = spec.prompt is not None and profile.reader != "scripted"  # that one plays its list from the start, always
+    past = await past_of(engine, session, task_id, attempt) if told or attempt.mode != "fresh" else None
+    workspace = await _make_room(engine, session, task_id, attempt, past)
+    built = _command(engine, session, spec, attempt, profile, where, str(workspace.path), past if told else None)
     id_ = f"{session.id}/{task_id}/{attempt.number}"
     common = {"PWD": str(workspace.path), MARKER: id_}
     environment = await attempt_environment(engine, session, spec, profile, {**built.env, **common})
@@ -72,12 +74,17 @@ def setup_marker(engine: Engine, session: str, task: str) -> Path:
     return engine.places.workspaces / session / f"{task}.setup"
 
 
-async def _make_room(engine: Engine, session: Session, task_id: str, attempt: Attempt) -> Workspace:
-    """The workspace as the attempt's mode wants it: clean at its start, or as the attempt before left it."""
+async def _make_room(engine: Engine, session: Session, task_id: str, attempt: Attempt, past: Past | None) -> Workspace:
+    """The workspace as the attempt's mode wants it: clean at its start, or as the attempt before left it.
+
+    What was judged is the candidate: where it failed, its files come back, whatever the checks have done to them since.
+    """
     workspace, new = await room_at(engine, session, task_id, attempt.start)
     if attempt.mode == "fresh" and not new:
         kept = rescue_ref(session.id, task_id, attempt.number)
         await workspace.reset_fresh(attempt.start, kept, engine.clock.wall())
+    elif past is not None and past.why == "failed" and past.attempt.candidate is not None:
+        await workspace.checkout(past.attempt.candidate.commit, engine.clock.wall())
     return workspace
 
 
@@ -90,11 +97,17 @@ async def room_at(engine: Engine, session: Session, task_id: str, commit: str) -
     return workspace, isinstance(made, Created)
 
 
-async def _command(
-    engine: Engine, session: Session, spec: Spec, attempt: Attempt, profile: Profile, where: Path, cwd: str
+def _command(
+    engine: Engine,
+    session: Session,
+    spec: Spec,
+    attempt: Attempt,
+    profile: Profile,
+    where: Path,
+    cwd: str,
+    past: Past | None,
 ) -> Launch:
-    scripted = profile.reader == "scripted"  # it plays its list from the start, always: words are no TOML
-    past = None if spec.prompt is None or scripted else await past_of(engine, session, spec.id, attempt)
+    scripted = profile.reader == "scripted"  # words are no TOML
     prompt = spec.run if spec.run is not None else render(spec.prompt or "", _names(session))
     return launch.build(
         profile,
