@@ -10,8 +10,9 @@ from typing import NoReturn, Protocol, cast
 from marathonctl.commands import ELSEWHERE, VERBS, names, summary
 from marathonctl.context import Context
 from marathonctl.render.style import columns
+from marathonctl.stdio import discard, open_streams
 from marathonctl.usage import did_you_mean, usage
-from marathond.domain.errors import INTERNAL, USAGE, MarathonError
+from marathond.domain.errors import INTERNAL, OUTPUT_UNWRITABLE, USAGE, MarathonError
 
 PIPE_CLOSED = 141
 """The exit code when whoever read our output went away: what a shell shows for a program ended by SIGPIPE."""
@@ -59,31 +60,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; never raises."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    _open_streams()
+    open_streams()
     try:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+        discard(sys.stdout)
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
     except MarathonError as error:
+        if error.kind is OUTPUT_UNWRITABLE:
+            discard(sys.stdout)
+            return _refuse(error, as_json=False)
         return _refuse(error, as_json=as_json)
     except FileNotFoundError as error:
         return _refuse(_no_folder() or _unforeseen(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last resort: a user never sees a traceback
         return _refuse(_unforeseen(error), as_json=as_json)
     return code
-
-
-def _open_streams() -> None:
-    """Whoever closed our streams (`>&-`) wants no output; what a terminal's encoding cannot show becomes a question mark."""
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _no_folder() -> MarathonError | None:
@@ -175,21 +170,34 @@ def _help() -> str:
 
 
 def _refuse(error: MarathonError, *, as_json: bool) -> int:
-    """Tells the user and returns the error's exit code."""
+    """Tells the user and returns the error's exit code. What standard output does not take is told in words on standard error."""
+    if as_json and _told_as_json(error):
+        return error.kind.exit
+    from marathonctl.render.errors import lines
+    from marathonctl.render.style import style_for
+
     try:
-        if as_json:
-            from marathonctl.render import json
-
-            json.emit(json.refusal(error))
-        else:
-            from marathonctl.render.errors import lines
-            from marathonctl.render.style import style_for
-
-            sys.stdout.flush()
-            sys.stderr.write("\n".join(lines(error, style_for(sys.stderr))) + "\n")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()  # what was said before comes first
+    except (OSError, MarathonError):
+        discard(sys.stdout)
+    try:
+        sys.stderr.write("\n".join(lines(error, style_for(sys.stderr))) + "\n")
+        sys.stderr.flush()
+    except OSError:  # nobody can be told: the exit code says it
+        discard(sys.stderr)
     return error.kind.exit
+
+
+def _told_as_json(error: MarathonError) -> bool:
+    """Prints the error as an object; False when standard output does not take it."""
+    from marathonctl.render import json
+
+    try:
+        json.emit(json.refusal(error))
+    except (OSError, MarathonError):
+        discard(sys.stdout)
+        return False
+    return True
 
 
 def _unforeseen(error: Exception) -> MarathonError:

@@ -58,10 +58,10 @@ class Follower:
             try:
                 interrupts.release()
                 return self._follow(client)
-            finally:
-                self._view.close()
-        except KeyboardInterrupt:
-            return self._halt()
+            except KeyboardInterrupt:
+                return self._halt()
+        finally:
+            self._view.close()
 
     def _follow(self, client: Client) -> tuple[int, dict[str, Any]]:
         start = self._context.changer if self._context.may_start else None
@@ -82,9 +82,7 @@ class Follower:
             back.progressed()
             code = conclusion(status, no_wait=self._no_wait)
             if code is not None:
-                for row in read_pages(client, self._cursor, {"session": self._session}):
-                    self._show(row)
-                self._view.status(status)
+                self._show_last(client, status)
                 return code, status
             self._view.status(status)
             self._absorb(stream)
@@ -96,13 +94,19 @@ class Follower:
             self._show(row)
             row = stream.next(_GATHER_SECONDS)
 
+    def _show_last(self, client: Client, status: dict[str, Any]) -> None:
+        """Brings the view up to date with how it ended: what stays on the screen is the last status."""
+        for row in read_pages(client, self._cursor, {"session": self._session}):
+            self._show(row)
+        self._view.status(status)
+
     def _show(self, row: dict[str, Any]) -> None:
         self._cursor = row["seq"]
         self._view.entry(row)
 
     def _halt(self) -> tuple[int, dict[str, Any]]:
         """Halts the session for the user; what ended before the halt came keeps its own conclusion."""
-        self._context.note("Halting the session … (again: leave at once)")
+        self._view.note("Halting … (again: leave at once)")
         with self._context.changer(patient=True) as client:
             try:
                 client.call("session/halt", session=self._session)
@@ -110,4 +114,5 @@ class Follower:
                 if error.kind is not SESSION_ENDED:
                     raise
             status = client.call("session/status", session=self._session)
+            self._show_last(client, status)
         return ENDINGS.get(status["state"], HALTED_BY_USER), status

@@ -3,6 +3,7 @@
 Several clients may do so at once: one daemon wins the lock, the others exit 1 and their clients connect to the winner.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from marathonctl.client import Client
+from marathonctl.client import Client, RemoteError
 from marathond.domain.errors import DAEMON_RUNNING, DAEMON_UNREACHABLE, NOT_PERMITTED, REGISTRY, MarathonError
 from marathond.places import Places, find_places
 
@@ -26,8 +27,8 @@ _LOG_TAIL_BYTES = 16 * 1024
 def connect_or_start(places: Places, environ: Mapping[str, str], *, may_start: bool) -> tuple[Client, bool]:
     """A client, and whether a daemon had to be started for it.
 
-    Raises `MarathonError` of kind `daemon_unreachable` when none answers and none may be or could be started; its exit
-    code is then the daemon's own (65 when the ledger is not one, for example).
+    Raises `MarathonError` of kind `daemon_unreachable` when none answers and none may be or could be started, and the
+    daemon's own error when the one that was started says why it cannot run (`not_a_ledger`, for example).
     """
     try:
         return Client(places.socket), False
@@ -44,7 +45,7 @@ def start_detached(places: Places, environ: Mapping[str, str], command: Sequence
 
     Its standard error goes to the log in the state folder, so that what it says before it can log is kept too.
     """
-    argv = list(command) or [sys.executable, "-P", "-m", "marathond"]
+    argv = list(command) or [sys.executable, "-P", "-m", "marathond", "--json"]
     log = _open_log(places)
     try:
         began = os.fstat(log).st_size
@@ -87,7 +88,9 @@ def _wait_until_it_answers(places: Places, daemon: subprocess.Popen[bytes], log:
             raise _died(places, code or 0, _last_line(log, began))
         sleep(pause)
         pause = min(pause * 1.5, 0.1)
-    last = _last_line(log, began) or "its log is silent"
+    last = _last_line(log, began)
+    told = _told(last)
+    last = told.message if told else last or "its log is silent"
     reason = f"one was started but did not answer within {START_SECONDS_MAX:g} s ({last})"
     raise MarathonError(DAEMON_UNREACHABLE, path=places.socket, reason=reason)
 
@@ -103,6 +106,9 @@ def _answers(places: Places) -> bool:
 
 
 def _died(places: Places, code: int, last_line: str) -> MarathonError:
+    told = _told(last_line)
+    if told is not None and told.kind.exit == code:
+        return told
     how = f"exit code {code}" if code > 0 else f"signal {-code}"
     reason = f"the one that was started ended at once ({how}): {last_line or 'it said nothing'}"
     error = MarathonError(DAEMON_UNREACHABLE, path=places.socket, reason=reason.removesuffix("."))
@@ -110,6 +116,14 @@ def _died(places: Places, code: int, last_line: str) -> MarathonError:
     error.kind = DAEMON_UNREACHABLE._replace(exit=code if code in known else DAEMON_UNREACHABLE.exit)
     error.hint = f"Its log is {places.log}."
     return error
+
+
+def _told(line: str) -> RemoteError | None:
+    """The error object with which `marathond --json` says why it cannot run; None when the line is none."""
+    try:
+        return RemoteError(json.loads(line))
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _last_line(log: int, began: int) -> str:

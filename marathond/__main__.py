@@ -1,6 +1,7 @@
 """`marathond`: the daemon's command line."""
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from marathond.domain.errors import INTERNAL, NOT_PERMITTED, USAGE, MarathonErro
 from marathond.logs import log_to
 from marathond.places import Places, find_places
 from marathond.server.dispatch import incident
+from marathond.server.notifications import error_object
 
 _log = logging.getLogger("marathond")
 
@@ -39,9 +41,16 @@ def main(
     except (Exception, ExceptionGroup) as exc:  # noqa: BLE001 - a user sees one line and an exit code, never a traceback
         error = _registered(exc) or incident("start")
         _log.error(error.message, extra={"slug": error.kind.slug})
-        print(f"marathond: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+        print(_last_words(error, as_json=options.json), file=sys.stderr)
         return error.kind.exit
     return 0
+
+
+def _last_words(error: MarathonError, *, as_json: bool) -> str:
+    """The line that says why the daemon does not run: for people, or the JSON-RPC error object that a client would have got."""
+    if as_json:
+        return json.dumps(error_object(error))
+    return f"marathond: {error.message} {error.hint}".rstrip()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +75,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--accept-head",
         action="store_true",
         help="record that the ledger lost entries which the head kept beside it still names, and exit",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="say why it cannot run as JSON, for the client that starts it"
     )
     parser.add_argument("--socket", metavar="PATH", help="listen on PATH instead of $MARATHON_SOCKET or the default")
     parser.add_argument("--version", action="version", version=f"marathond {__version__}")

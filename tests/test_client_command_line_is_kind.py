@@ -149,6 +149,36 @@ def test_closed_streams_and_a_removed_folder_are_no_surprise(tmp_path: Path, lin
     assert not any(word in done.stderr for word in ("Traceback", "incident"))
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("list > /dev/full", 70, "marathonctl: Standard output cannot be written: No space left on device."),
+        ("list --json > /dev/full", 70, "marathonctl: Standard output cannot be written: No space left on device."),
+        (
+            "tail --no-follow > /dev/full",
+            70,
+            "marathonctl: Standard output cannot be written: No space left on device.",
+        ),
+        ("no-such-verb --json > /dev/full", 64, "marathonctl: There is no verb 'no-such-verb'."),
+        ("no-such-verb 2> /dev/full", 64, ""),
+    ],
+)
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, line: str, code: int, told: str) -> None:
+    """Output that cannot be written is no fault of ours: no incident, no traceback, and a refusal keeps its own exit code."""
+    played = Played("done")
+    played.rows = [row(n, "task.done", task="a") for n in range(1, 500)]
+    handlers = played.handlers() | {"session/list": lambda p, c: {"sessions": []}}
+    env = environment(tmp_path, M=f"{sys.executable} -P -m marathonctl")
+    with ScriptedDaemon(socket_in(tmp_path), handlers):
+        done = subprocess.run(
+            ["sh", "-c", f"$M {line}"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == code, done.stderr
+    assert (done.stderr.splitlines() or [""])[0] == told
+    assert not any(word in done.stderr for word in ("Traceback", "incident", "Exception ignored"))
+    assert not (tmp_path / "marathonctl.log").exists()
+
+
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     """A word that cannot travel as JSON is a mistake of the command line."""
     with ScriptedDaemon(tmp_path / "s", {}):

@@ -1,6 +1,7 @@
 """Verbs that change something start a daemon: exactly one, and with a clear word when it cannot live."""
 
 import fcntl
+import json
 import os
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from marathonctl.client import Client
 from marathonctl.spawn import connect_or_start, start_detached
-from marathond.domain.errors import DAEMON_UNREACHABLE, MarathonError
+from marathond.domain.errors import CONFIG_INVALID, DAEMON_UNREACHABLE, MarathonError
 from marathond.places import Places, find_places
 from tests.support.ctl import ctl, environment, until
 from tests.support.scripted_daemon import ScriptedDaemon
@@ -113,6 +114,23 @@ def test_a_daemon_that_dies_at_once_gives_its_exit_code_and_last_words(state: Pa
     assert caught.value.kind.exit == 65
     assert "It cannot be: the ledger is none" in caught.value.message
     assert "marathond.log" in caught.value.hint
+
+
+def test_a_real_daemon_that_refuses_to_run_gives_its_own_error(tmp_path: Path) -> None:
+    """The daemon's slug, message, hint and exit code are the client's, with `--json` and without."""
+    (tmp_path / "config").mkdir()
+    config = tmp_path / "config" / "config.toml"
+    config.write_text("slotz = 3\n")
+    done = ctl(tmp_path, "daemon", "start", "--json")
+    assert done.returncode == 65, done.stderr
+    told = json.loads(done.stdout)["error"]
+    assert (told["slug"], told["code"], told["exit"]) == ("config_invalid", CONFIG_INVALID.code, 65)
+    assert told["message"].startswith(f"{config}: ")
+    assert "did you mean 'slots'?" in told["message"]
+    assert told["hint"] == CONFIG_INVALID.hint
+    done = ctl(tmp_path, "daemon", "start")
+    assert done.returncode == 65
+    assert done.stderr.splitlines() == [f"marathonctl: {told['message']}", f"  hint: {told['hint']}"]
 
 
 def test_a_state_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from marathonctl.render.session import list_lines, status_lines
 from marathonctl.render.style import Style, style_for
 from marathonctl.render.table import table
 from marathond.domain.entries import KINDS
-from tests.support.ctl import environment, until
+from tests.support.ctl import ctl, environment, until
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.sessions import SESSION, Played, row, socket_in, status, task
 
@@ -132,6 +133,26 @@ def test_the_status_page_fits(columns: int, style: Style) -> None:
     """No line of `status` is wider than the terminal, with and without colour."""
     for line in status_lines(busy(), style, columns):
         assert text.width(ESCAPES.sub("", line)) <= columns, line
+
+
+def test_a_pipe_cuts_nothing(tmp_path: Path) -> None:
+    """`status | grep` and `list | grep` find every word; only `$COLUMNS` gives such output an edge."""
+    played = Played()
+    played.state = busy()
+    listed = {
+        "session_id": SESSION, "name": "n" * 64, "state": "waiting", "repo": "/a/" * 60,
+        "created_at": "2026-11-25T15:00:00.000000Z", "due_at": None, "tasks_done": 3, "tasks_total": 9, "branch": None,
+    }  # fmt: skip
+    handlers = played.handlers() | {"session/list": lambda p, c: {"sessions": [listed]}}
+    with ScriptedDaemon(socket_in(tmp_path), handlers):
+        shown, narrow = ctl(tmp_path, "status", COLUMNS=""), ctl(tmp_path, "status", COLUMNS="60")
+        table_, _ = ctl(tmp_path, "list", COLUMNS=""), shown.check_returncode()
+    assert "…" not in shown.stdout + table_.stdout
+    assert text.clean(busy()["goal"]) in shown.stdout
+    assert all(word in shown.stdout for t in busy()["tasks"] for word in (t["id"], text.clean(t["last_words"])))
+    assert all(listed[name] in table_.stdout for name in ("name", "repo"))
+    assert f"  {busy()['name']}".strip() + f"  {SESSION}  running" == shown.stdout.splitlines()[0]
+    assert all(text.width(line) <= 60 for line in narrow.stdout.splitlines())
 
 
 def test_colour_changes_no_character() -> None:
@@ -289,6 +310,46 @@ def test_run_on_a_real_terminal_is_live_and_follows_its_size(tmp_path: Path) -> 
     assert "\x1b[?25h" in last
     assert "0 of 1 task" in last
     assert all(text.width(ESCAPES.sub("", line)) <= 40 for line in last.split("\x1b[?25h")[0].splitlines())
+
+
+def test_an_interrupt_leaves_the_picture_of_the_end(tmp_path: Path) -> None:
+    """After Ctrl-C the live view is drawn once more from the last status: nothing on the screen says that it still runs."""
+    played = Played()
+    (tmp_path / "plan.toml").write_text("")
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    seen = b""
+    with ScriptedDaemon(socket_in(tmp_path), played.handlers()):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "marathonctl", "run", "plan.toml"],
+            env=environment(tmp_path, TERM="xterm", PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED=""),
+            cwd=tmp_path,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        try:
+            while b"Ctrl-C halts" not in seen:
+                seen += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            while True:
+                try:
+                    seen += os.read(ours, 65536)
+                except OSError:  # EIO: the other side is closed
+                    break
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+    assert b"again: leave at once" in seen
+    screen = Screen(80)
+    screen.feed(seen.decode().replace("\x1b[?25h", ""))
+    assert screen.lines[0].split()[-1] == "halted"
+    left = "\n".join(screen.lines)
+    assert left.count("add-json-export") == 1
+    assert not any(word in left for word in ("Ctrl-C", "Halting"))
 
 
 # --- entries ------------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def test_a_timer_a_question_a_gate_point_and_an_end(box: Box) -> None:
     due = box.wait(flaky, "waiting")["due_at"]
     timer = _one(box, flaky, "timer")
     assert "exited 7" in timer["text"]
+    assert "exit code" not in timer["text"], "it is said once"
     assert (timer["due_at"], timer["command"]) == (due, f"marathonctl resume {flaky}")
     assert box.ctl("resume", flaky).code == 0
     box.wait(flaky, "failed")

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from marathonctl.context import Context
 from marathonctl.render import json
 from marathonctl.render.session import list_lines
-from marathonctl.render.style import columns
+from marathonctl.render.style import UNBOUNDED, columns
 
 EXAMPLE = "  marathonctl list --all"
 
@@ -23,5 +23,5 @@ def run(context: Context) -> int:
     if context.json:
         json.emit(found)
     else:
-        context.say("\n".join(list_lines(found["sessions"], context.style, columns(sys.stdout))))
+        context.say("\n".join(list_lines(found["sessions"], context.style, columns(sys.stdout, UNBOUNDED))))
     return 0

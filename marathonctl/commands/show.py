@@ -9,7 +9,7 @@ from marathonctl.commands import logs
 from marathonctl.context import Context
 from marathonctl.render import json
 from marathonctl.render.row import row_line
-from marathonctl.render.style import Style, columns
+from marathonctl.render.style import UNBOUNDED, Style, columns
 from marathonctl.render.task import task_lines
 from marathonctl.render.text import clean_lines
 from marathonctl.streams import read_pages
@@ -84,7 +84,7 @@ def _task(context: Context, words: list[str]) -> int:
     if context.json:
         json.emit(shown)
     else:
-        context.say("\n".join(task_lines(shown, context.style, columns(sys.stdout))))
+        context.say("\n".join(task_lines(shown, context.style, columns(sys.stdout, UNBOUNDED))))
     return 0
 
 

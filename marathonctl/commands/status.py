@@ -25,7 +25,7 @@ def run(context: Context) -> int:
         json.emit(status)
     else:
         from marathonctl.render.session import status_lines
-        from marathonctl.render.style import columns
+        from marathonctl.render.style import UNBOUNDED, columns
 
-        context.say("\n".join(status_lines(status, context.style, columns(sys.stdout))))
+        context.say("\n".join(status_lines(status, context.style, columns(sys.stdout, UNBOUNDED))))
     return 0

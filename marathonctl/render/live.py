@@ -145,7 +145,8 @@ class LiveView:
         After a resize the terminal has wrapped the old lines anew: they are counted by the width of now.
         """
         up = sum(max(1, -(-wide // columns)) for wide in self._drawn)
+        drawn = [width(plain) for plain, _ in lines]
         back = f"\x1b[{up}A\r" if up else "\r"
         self._stream.write(back + "\x1b[J" + "".join(f"{painted}\n" for _, painted in lines))
+        self._drawn = drawn  # before anybody can see it: an interrupt that answers the drawing finds it counted
         self._stream.flush()
-        self._drawn = [width(plain) for plain, _ in lines]

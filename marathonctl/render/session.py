@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marathonctl.render.style import Style
+from marathonctl.render.style import UNBOUNDED, Style
 from marathonctl.render.table import table
 from marathonctl.render.text import clean, due, duration, fit, home, plural, short, since, width
 
@@ -26,7 +26,7 @@ def task_lines(tasks: Sequence[Mapping[str, Any]], style: Style, columns: int) -
     """A line per task: sign, id, state, attempts, agent, and what is worth saying."""
     rows = [
         (
-            fit(clean(task["id"]), 28),
+            fit(clean(task["id"]), _at_most(28, columns)),
             task["state"],
             f"{task['attempts']}×" if task["attempts"] and style.unicode else str(task["attempts"] or ""),
             clean(task.get("agent") or ""),
@@ -67,7 +67,7 @@ def list_lines(sessions: Sequence[Mapping[str, Any]], style: Style, columns: int
             session["state"],
             f"{session['tasks_done']}/{session['tasks_total']}",
             since(session["created_at"]),
-            fit(clean(session["name"]), 24),
+            fit(clean(session["name"]), _at_most(24, columns)),
             _where(session),
         )
         for session in sessions
@@ -122,8 +122,13 @@ def _head(status: Mapping[str, Any], style: Style, columns: int) -> str:
     state = status["state"]
     left = fit(f"{clean(status['name'])}  {status['session_id']}", max(0, columns - len(state) - 2))
     name, _, session = left.rpartition("  ")
-    gap = " " * max(1, columns - width(left) - len(state))
+    gap = "  " if columns == UNBOUNDED else " " * max(1, columns - width(left) - len(state))
     return f"{style.paint(name, 'bold')}  {session}{gap}{style.state(state)}" if name else f"{left}{gap}{state}"
+
+
+def _at_most(cell: int, columns: int) -> int:
+    """The width of a cell that must leave room for others; all it needs where there is no edge to run into."""
+    return UNBOUNDED if columns == UNBOUNDED else cell
 
 
 def _facts(status: Mapping[str, Any]) -> list[str]:

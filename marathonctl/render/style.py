@@ -84,8 +84,12 @@ def style_for(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Style:
     return Style(colour=colour, unicode=(stream.encoding or "").lower().replace("-", "") == "utf8")
 
 
+UNBOUNDED = sys.maxsize
+"""The width of what is no terminal: nothing is cut there."""
+
+
 def columns(stream: TextIO | None = None, default: int = 80) -> int:
-    """The width of the terminal behind a stream; `$COLUMNS` or 80 where there is none."""
+    """The width of the terminal behind a stream; `$COLUMNS` or `default` where there is none."""
     return size(stream, default)[0]
 
 
@@ -96,4 +100,4 @@ def size(stream: TextIO | None = None, default: int = 80) -> tuple[int, int]:
     except (OSError, ValueError):  # no terminal, or a stream without a descriptor
         text = os.environ.get("COLUMNS", "")
         return (int(text) if text.isdigit() and int(text) > 0 else default), 24
-    return found.columns or default, found.lines or 24
+    return found.columns or 80, found.lines or 24

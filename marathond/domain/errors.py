@@ -242,6 +242,12 @@ STORAGE = _kind(
     "The ledger could not be written: {reason}. The request was not acknowledged.",
     "Free disk space or repair the disk; the daemon goes on by itself.",
 )
+OUTPUT_UNWRITABLE = _kind(
+    -32038,
+    "output_unwritable",
+    70,
+    "Standard output cannot be written: {reason}.",
+)
 DAEMON_RUNNING = _kind(
     -32034,
     "daemon_running",

@@ -83,9 +83,11 @@ def _judge_outcome(spec: Spec, task: Task, attempt: Attempt) -> Failing | None:
     if paused(attempt) or wants_candidate(spec, attempt):
         return None
     what = _SENTENCES.get(attempt.outcome or "", str(attempt.outcome))
-    error = attempt.error[:REASON_CHARS_MAX]
+    error = attempt.error
     if spec.run is not None and attempt.outcome == "error":
         what = f"the command exited {attempt.exit_code}"
+        error = error.removesuffix(f"(exit code {attempt.exit_code})").rstrip()  # it was just said
+    error = error[:REASON_CHARS_MAX]
     mode: Mode = "cold" if attempt.outcome == "context" else "fresh"
     return Failing(reason=f"{what}: {error}" if error else what, mode=mode)
 
