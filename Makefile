@@ -24,10 +24,10 @@ demo: $(VENV)/.runtime | tools
 	@$(BIN)/python demo/run.py
 
 test: $(VENV)/.dev $(AGENTS)/node_modules/.stamp | tools
-	@$(BIN)/python -m pytest -m "not drill" $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 drill: $(VENV)/.dev $(AGENTS)/node_modules/.stamp | tools
-	@$(BIN)/python -m pytest -m drill --timeout 3600 $(ARGS)
+	@$(BIN)/python -m pytest -m drill -n 0 --timeout 3600 $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet .

@@ -6,30 +6,74 @@ import signal
 import time
 from pathlib import Path
 
+from marathonctl.client import Client
+from marathond.domain.errors import NO_OUTPUT, MarathonError
 from tests.support.box import Box, append, script
 
-STEPS = 12
-COUNT = f'run = "for i in $(seq {STEPS}); do echo tick $i; sleep 0.25; done"'
-PLAN = f"""
+STAGE, STAGES = 4, 3
+TICKS = [f"tick {i}" for i in range(1, STAGE * STAGES + 1)]
+
+
+def plan(box: Box) -> str:
+    """A task that counts and waits after each stage until `go_on` was called for it, so that no haste lets it end too early."""
+    pause = f"[ $((i % {STAGE})) = 0 ] && while ! test -e {box.root}/go$i; do sleep 0.05; done"
+    count = f'run = "for i in $(seq {len(TICKS)}); do echo tick $i; sleep 0.05; {pause}; done; true"'
+    return f"""
 [defaults]
 agent = "scripted"
 [[task]]
 id = "count"
-prompt = {script(COUNT, append("log", "counted"))}
+prompt = {script(count, append("log", "counted"))}
 [[task.check]]
 file = "log"
 """
-TICKS = [f"tick {i}" for i in range(1, STEPS + 1)]
+
+
+def stage_ended(box: Box, session: str, stage: int) -> None:
+    """Waits until a stage's last tick is in the output."""
+    box.until(lambda: f"tick {stage * STAGE}\n" in _output(box, session), f"stage {stage} has ended")
+
+
+def go_on(box: Box, *stages: int) -> None:
+    """Lets the task go on after these stages."""
+    for stage in stages:
+        (box.root / f"go{stage * STAGE}").touch()
+
+
+def first_session(box: Box) -> str:
+    """Waits for the session that a client starts, and the daemon that it may have to start."""
+    found: list[str] = []
+
+    def there() -> bool:
+        if box.answers():
+            with Client(box.places.socket) as client:
+                found.extend(s["session_id"] for s in client.call("session/list")["sessions"])
+        return bool(found)
+
+    box.until(there, "a session")
+    return found[0]
+
+
+def _output(box: Box, session: str) -> str:
+    with Client(box.places.socket) as client:
+        try:
+            return str(client.call("attempt/output", session=session, task="count")["text"])
+        except MarathonError as error:
+            if error.kind is not NO_OUTPUT:
+                raise
+            return ""
 
 
 def test_a_hand_over_is_quick_and_the_next_daemon_adopts(box: Box) -> None:
     """SIGTERM: exit 0 within two seconds, the attempt lives on, its run ends as handed over, and the next daemon's run adopts it."""
-    session = box.start(PLAN)
-    box.until(lambda: box.running(session, "count"), "the attempt runs")
+    session = box.start(plan(box))
+    stage_ended(box, session, 1)
     start = time.monotonic()
     assert box.stop_daemon() == 0
     assert time.monotonic() - start < 2.5
     box.daemon_up()
+    box.until(lambda: "attempt.adopted" in box.kinds(session), "the next daemon adopts it")
+    go_on(box, 1, 2, 3)
     assert box.wait(session, "done", "failed")["state"] == "done"
     entries = box.entries(session)
     ends = [e["body"]["reason"] for e in entries if e["kind"] == "run.ended"]
@@ -44,19 +88,21 @@ def test_a_hand_over_is_quick_and_the_next_daemon_adopts(box: Box) -> None:
 
 def test_run_tail_and_logs_go_on_across_daemons(box: Box) -> None:
     """`run` starts the next daemon itself when its own is killed; `tail` and `logs -f` go on where they were."""
-    box.write_plan(PLAN)
+    box.write_plan(plan(box))
     run = box.ctl_process("run", str(box.root / "plan.toml"))
-    box.until(lambda: box.ctl("list", "--json").code == 0 and box.ctl("list", "--json").json["sessions"], "a session")
-    session = box.ctl("list", "--json").json["sessions"][0]["session_id"]
+    assert run.stderr is not None
+    session = first_session(box)
     tail = box.ctl_process("tail", session, "--json", "--exit-code")
     logs = box.ctl_process("logs", "-f", session, "count")
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        box.until(lambda: box.running(session, "count"), "the attempt runs")
+    for stage, number in enumerate((signal.SIGKILL, signal.SIGTERM), start=1):
+        stage_ended(box, session, stage)
         pid = int(box.places.lock.read_text())
-        time.sleep(0.5)
         os.kill(pid, number)
-        box.until(lambda pid=pid: int(box.places.lock.read_text() or 0) != pid, "run has started the next daemon")
-        box.until(lambda: box.ctl("daemon", "info", "--json").code == 0, "it answers")
+        go_on(box, stage)
+        while "Connected again" not in (line := run.stderr.readline()):
+            assert line, "run ended instead of starting the next daemon"
+        assert int(box.places.lock.read_text()) != pid
+    go_on(box, 3)
     out, err = run.communicate(timeout=40)
     assert run.returncode == 0, (out, err)
     entries = [json.loads(line) for line in tail.communicate(timeout=20)[0].splitlines()]
@@ -71,15 +117,15 @@ def test_run_tail_and_logs_go_on_across_daemons(box: Box) -> None:
 def test_run_without_spawning_waits_for_somebody_elses_daemon(box: Box) -> None:
     """With `--no-spawn`, a `run` whose daemon is killed starts none, and follows to the end under the one that comes."""
     box.daemon_up()
-    run = box.ctl_process("run", "--no-spawn", str(box.write_plan(PLAN)))
-    box.until(lambda: box.ctl("list", "--json").json["sessions"], "a session")
-    session = box.ctl("list", "--json").json["sessions"][0]["session_id"]
-    box.until(lambda: box.running(session, "count"), "the attempt runs")
+    run = box.ctl_process("run", "--no-spawn", str(box.write_plan(plan(box))))
+    session = first_session(box)
+    stage_ended(box, session, 1)
     box.kill_daemon()
     assert run.stderr is not None
     assert "daemon is gone" in run.stderr.readline()
     assert box.ctl("daemon", "info").code == 69
     box.daemon_up()
+    go_on(box, 1, 2, 3)
     out, err = run.communicate(timeout=40)
     assert run.returncode == 0, (out, err)
     assert box.task(session, "count")["attempts"] == 1
@@ -87,7 +133,7 @@ def test_run_without_spawning_waits_for_somebody_elses_daemon(box: Box) -> None:
 
 def test_a_tail_that_does_not_follow_does_not_wait(box: Box) -> None:
     """`tail --no-follow` exits 69 when its daemon goes away in the middle, instead of waiting for another."""
-    session = box.start(PLAN)
+    session = box.start(plan(box))
     assert box.daemon is not None
     os.kill(box.daemon.pid, signal.SIGSTOP)
     tail = box.ctl_process("tail", session, "--no-follow")
