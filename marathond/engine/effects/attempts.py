@@ -23,6 +23,7 @@ from marathond.domain.errors import CHECKOUT_BUSY, MarathonError
 from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.session import Attempt, Dispatched, Session
 from marathond.engine.conclude import conclude, said_thread
+from marathond.engine.effects.troubles import is_full, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.prepare import Ready, prepare
 from marathond.workspace.git import GitError
@@ -62,22 +63,27 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
 async def _begin(
     engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, where: Path, handle: Handle
 ) -> Started | None:
-    """Prepares and starts; None when there was nothing to start, and that is recorded."""
+    """Prepares and starts; None when there was nothing to start, and that is recorded. Raises where a disk is full."""
     try:
         ready = await _prepared(engine, session, effect, attempt, where, handle)
-        if ready is None:
-            await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
-            return None
-        seen = ready.environment
-        started = await lifecycle.launch(where, ready.job, env=seen.values, secrets=seen.secrets, stdin=ready.stdin)
+        started = ready and await _launched(where, ready)
     except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
-        log.warning(
-            "session %s: attempt %s/%d could not be started: %s", session.id, effect.task, effect.attempt, error
-        )
-        await engine.append(session.id, _not_run(effect, "not_started", str(error)))
+        if is_full(error):
+            raise  # no fault of the attempt: it is tried again and costs none
+        reason = await told(engine, session, effect.task, str(error))
+        log.warning("session %s: %s/%d could not be started: %s", session.id, effect.task, effect.attempt, reason)
+        await engine.append(session.id, _not_run(effect, "not_started", reason))
+        return None
+    if ready is None or started is None:
+        await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
         return None
     await engine.append(session.id, _started(engine, session, effect, started, ready.agent_version))
     return started
+
+
+async def _launched(where: Path, ready: Ready) -> Started:
+    seen = ready.environment
+    return await lifecycle.launch(where, ready.job, env=seen.values, secrets=seen.secrets, stdin=ready.stdin)
 
 
 async def _prepared(
@@ -102,7 +108,7 @@ async def _prepared(
 
 
 def _not_run(effect: DriveAttempt, outcome: e.Outcome, error: str) -> e.AttemptFinished:
-    return e.AttemptFinished(task=effect.task, attempt=effect.attempt, outcome=outcome, error=error[:2000])
+    return e.AttemptFinished(task=effect.task, attempt=effect.attempt, outcome=outcome, error=error)
 
 
 def _started(

@@ -3,6 +3,7 @@
 import errno
 
 from marathond.attempt.redact import Redactor
+from marathond.domain.errors import MarathonError
 from marathond.domain.session import Session
 from marathond.engine.engine import Engine
 from marathond.engine.environment import secrets_of
@@ -23,9 +24,15 @@ def is_full(error: Exception) -> bool:
 
 
 async def told(engine: Engine, session: Session, task_id: str, reason: str) -> str:
-    """A reason as an entry can hold it: without the secrets of the task, plain, and not too long."""
-    redactor = Redactor(await secrets_of(engine, session, session.plan.tasks[task_id]))
-    return plain(redactor.redact_text(reason))[:_REASON_CHARS_MAX]
+    """A reason as an entry can hold it: without the secrets of the task, plain, and not too long.
+
+    Where those cannot be read, that is all that is told.
+    """
+    try:
+        secrets = await secrets_of(engine, session, session.plan.tasks[task_id])
+    except MarathonError as error:
+        return plain(error.message)[:_REASON_CHARS_MAX]
+    return plain(Redactor(secrets).redact_text(reason))[:_REASON_CHARS_MAX]
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,71 @@
+"""An attempt that cannot be started: what is its own fault is told without harm, what is the machine's costs nothing."""
+
+from pathlib import Path
+
+from marathonctl.client import Client
+from tests.support.box import Box, script, write
+
+KEY = "my-proxy-pass/Zq8+yy=77zz"
+FAILING = 'run = "false"'
+PLAN = f"""
+[[task]]
+id = "a"
+agent = "scripted"
+attempts = 1
+env = ["PROXY_TOKEN"]
+prompt = {script(write("f", "x"))}
+"""
+
+
+def _filtered(box: Box, smudge: str) -> None:
+    """From now on, no worktree can be made unless the filter `smudge`, a script, lets it."""
+    (box.repo / ".gitattributes").write_text("*.bin filter=odd\n")
+    (box.repo / "a.bin").write_text("x\n")
+    box.git("add", ".")
+    box.git("commit", "-qm", "a file with a filter")
+    program = box.root / "smudge"
+    program.write_text(f"#!/bin/sh\n{smudge}\n")
+    program.chmod(0o755)
+    box.git("config", "filter.odd.clean", "cat")
+    box.git("config", "filter.odd.smudge", str(program))
+    box.git("config", "filter.odd.required", "true")
+
+
+def test_its_error_holds_no_key_and_what_is_no_text_becomes_a_mark(tmp_path: Path) -> None:
+    """The error of an attempt that was never started is recorded without the keys it was to get, whatever bytes are in it."""
+    with Box(tmp_path, {"PROXY_TOKEN": KEY}) as box:
+        _filtered(box, f"printf 'odd \\377 {KEY}\\n' >&2; exit 1")
+        session = box.start(PLAN)
+        assert box.wait(session, "failed", "done", seconds=20)["state"] == "failed"
+        (end,) = [e["body"] for e in box.entries(session) if e["kind"] == "attempt.finished"]
+        assert end["outcome"] == "not_started"
+        assert "odd \ufffd" in end["error"]
+        assert KEY not in str(box.entries(session))
+        assert KEY not in box.log
+
+
+def test_a_full_disk_costs_no_attempt(tmp_path: Path) -> None:
+    """Where there is no room to start, the attempt is tried again until there is, under its own number; `why` says so meanwhile."""
+    with Box(tmp_path) as box:
+        room = tmp_path / "room"
+        _filtered(box, f"test -e {room} || {{ echo 'write error: No space left on device' >&2; exit 1; }}; cat")
+        session = box.start(PLAN)
+        box.until(lambda: "No space left" in box.ctl("why", session).out, "why tells of it", 20)
+        assert "attempt.finished" not in box.kinds(session)
+        room.touch()
+        assert box.wait(session, "done", "failed", seconds=30)["state"] == "done"
+        assert box.task(session, "a")["attempts"] == 1
+
+
+def test_a_damaged_environment_is_told(tmp_path: Path) -> None:
+    """Where the session's values cannot be read, no attempt is started without them, and the reason names no value."""
+    with Box(tmp_path, {"PROXY_TOKEN": KEY}) as box:
+        session = box.start(f'[[task]]\nid = "a"\nagent = "scripted"\nattempts = 2\nprompt = {script(FAILING)}\n')
+        box.wait(session, "waiting")
+        (box.state / "env" / f"{session}.json").write_text(f'["{KEY}"]')
+        with Client(box.places.socket) as client:
+            client.call("session/resume", session=session)  # without an environment: the stored one holds
+        assert box.wait(session, "failed", "done", seconds=20)["state"] == "failed"
+        errors = [e["body"]["error"] for e in box.entries(session) if e["kind"] == "attempt.finished"]
+        assert "its environment file cannot be read" in errors[-1]
+        assert KEY not in str(errors)
