@@ -108,3 +108,31 @@ def test_an_attempt_reads_its_own_session_and_changes_nothing(box: Box) -> None:
     assert "ghp_" not in progress
     assert [n["blob"] for n in notes if n["what"] == "attachment"] == [out["attach"]["blob"]]
     assert box.ctl("abort", other).code == 0
+
+
+def test_a_marker_that_names_no_attempt_of_ours_says_nothing(box: Box) -> None:
+    """A client inside an attempt of another Marathon, or with a made-up marker, is served as if it had none; inside one of our
+    attempts a made-up marker hides nothing."""
+    orphan, told = box.root / "orphan.py", box.root / "told"
+    orphan.write_text(ORPHAN)
+    other = box.start('name = "other"\n[[task]]\nid = "hang"\nrun = "sleep 300"\n')
+    box.until(lambda: box.running(other, "hang"), "the other session works")
+    made_up = [
+        "elsewhere1/hang/1",
+        f"{other}/nothing/1",
+        f"{other}/hang/\u00b2",
+        f"{other}/hang/9",
+        f"{other}/../hang/1",
+        "//1",
+        "",
+    ]
+    for marker in made_up:
+        listed = box.ctl("list", "--json", env={"MARATHON_ATTEMPT": marker})
+        assert listed.code == 0, (marker, listed)
+        assert [row["session_id"] for row in listed.json["sessions"]] == [other]
+    assert box.ctl("list", env={"MARATHON_ATTEMPT": f"{other}/hang/1"}).code == REFUSED[1]
+    command = f"{sys.executable} {orphan} {box.places.socket} {other} {ROOT} {told}"
+    session = box.start(f'[[task]]\nid = "a"\nrun = "MARATHON_ATTEMPT=elsewhere1/a/1 {command}"\n')
+    box.wait(session, "done", "failed", "held", "waiting")
+    assert json.loads(told.read_text()) == REFUSED
+    assert box.status(other)["state"] == "running"

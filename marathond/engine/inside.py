@@ -4,6 +4,7 @@ A hurdle, not a boundary: a process of the same account can clear its environmen
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from marathond.domain import entries as e
 from marathond.domain.errors import NOT_PERMITTED, MarathonError
 from marathond.domain.limits import ATTACHMENT_BYTES_MAX
 from marathond.domain.session import Session
+from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine
 from marathond.engine.environment import secrets_of
 from marathond.engine.history import session_entries
@@ -24,15 +26,19 @@ What = Literal["progress", "attachment", "refused"]
 
 _ANCESTORS_MAX = 64
 _MARKER = b"MARATHON_ATTEMPT="
+_FORM = re.compile(r"([a-z0-9]{1,64})/([a-z0-9][a-z0-9_-]{0,63})/([1-9][0-9]{0,8})(?:/.*)?", re.ASCII | re.DOTALL)
 
 
-def attempt_of(pid: int) -> tuple[str, str, int] | None:
-    """The attempt (session, task, number) of a process or the nearest of its ancestors that has the marker."""
+def attempt_of(engine: Engine, pid: int) -> Who | None:
+    """The attempt (session, task, number) of a process or the nearest of its ancestors whose marker names one of ours.
+
+    What another Marathon marked, or somebody made up, says nothing: the ancestors are asked.
+    """
     for _ in range(_ANCESTORS_MAX):
         if pid <= 1:
             return None
-        if (marker := _marker(pid)) is not None:
-            return _parse(marker)
+        if (who := _parse(_marker(pid) or "")) is not None and folder(engine, *who).is_dir():
+            return who
         pid = _parent(pid)
     return None
 
@@ -56,11 +62,9 @@ def _parent(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[1])
 
 
-def _parse(marker: str) -> tuple[str, str, int] | None:
-    parts = marker.split("/")
-    if len(parts) < 3 or not parts[2].isdigit():
-        return None
-    return parts[0], parts[1], int(parts[2])
+def _parse(marker: str) -> Who | None:
+    match = _FORM.fullmatch(marker)
+    return None if match is None else (match[1], match[2], int(match[3]))
 
 
 # --- what an attempt may say ------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ class Service:
 
     def inside(self, pid: int) -> tuple[str, str, int] | None:
         """See `inside.attempt_of`."""
-        return inside.attempt_of(pid)
+        return inside.attempt_of(self.engine, pid)
 
     # --- the daemon ---------------------------------------------------------------------------------
 
