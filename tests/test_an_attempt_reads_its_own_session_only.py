@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from marathond.domain.limits import ATTEMPT_NOTES_MAX
 from tests.support.box import Box
 
 ROOT = Path(__file__).parents[1]
@@ -136,3 +137,49 @@ def test_a_marker_that_names_no_attempt_of_ours_says_nothing(box: Box) -> None:
     box.wait(session, "done", "failed", "held", "waiting")
     assert json.loads(told.read_text()) == REFUSED
     assert box.status(other)["state"] == "running"
+
+
+TALKATIVE = """
+import json, os, pathlib, sys, time
+sys.path.append({root!r})
+from marathonctl.client import Client
+from marathond.domain.errors import MarathonError
+def say(client, k):
+    try:
+        if k % 100 == 0:
+            client.call("attempt/attach", path=os.path.abspath("f"))
+        else:
+            client.call("attempt/progress", text=f"step {{k}}")
+    except MarathonError as error:
+        return [error.kind.slug, error.kind.exit, error.message]
+pathlib.Path("f").write_text("x")
+client = Client({socket!r})
+first = [say(client, k) for k in range({limit} + 2)]
+pathlib.Path({told!r}).write_text(json.dumps(first))
+while not os.path.exists({go!r}):
+    time.sleep(0.05)
+client = Client({socket!r})
+second = [say(client, 1), say(client, 100)]
+pathlib.Path({told!r}).write_text(json.dumps(second))
+client.call("session/status")
+"""
+
+
+def test_an_attempt_that_talks_without_end_is_cut_short(box: Box) -> None:
+    """Progress and attachments are recorded up to a limit for each attempt, the next daemon's time included; then they are refused
+    in plain words, and the attempt goes on."""
+    program, told, go = box.root / "talkative.py", box.root / "told", box.root / "go"
+    words = {"root": str(ROOT), "socket": str(box.places.socket), "told": str(told), "go": str(go)}
+    program.write_text(TALKATIVE.format(limit=ATTEMPT_NOTES_MAX, **words))
+    session = box.start(f'[[task]]\nid = "a"\nrun = "{sys.executable} {program}"\nattempts = 1\n')
+    box.until(lambda: told.exists() and told.read_text(), "it has said a lot")
+    first = json.loads(told.read_text())
+    assert first[:ATTEMPT_NOTES_MAX] == [None] * ATTEMPT_NOTES_MAX
+    assert [said[:2] for said in first[ATTEMPT_NOTES_MAX:]] == [REFUSED] * 2
+    assert "has said all that is recorded" in first[-1][2]
+    box.kill_daemon()
+    box.daemon_up()
+    go.touch()
+    assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("logs", session, "a").out
+    assert [said[:2] for said in json.loads(told.read_text())] == [REFUSED] * 2
+    assert box.kinds(session).count("attempt.noted") == ATTEMPT_NOTES_MAX

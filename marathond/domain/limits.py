@@ -67,6 +67,7 @@ STOP_GRACE_MS: Final = 3_000
 START_TIMEOUT_SECONDS: Final = 20.0
 FINAL_TEXT_BYTES_MAX: Final = 32 * 1024
 ATTACHMENT_BYTES_MAX: Final = 16 * 1024 * 1024
+ATTEMPT_NOTES_MAX: Final = 1_000  # of its progress and attachments, together
 SECRET_BYTES_MIN: Final = 8
 SUPERVISOR_PROTOCOL: Final = 1
 

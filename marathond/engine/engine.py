@@ -101,6 +101,7 @@ class Engine:
         self.stopping = False
         self.keys: dict[str, str] = {}
         self.at_gate: set[str] = set()
+        self.notes: dict[tuple[str, str, int], int] = {}
         self.opening: dict[str, Opening] = {}
         self.watch = OutputWatch()
         self.started_wall, self.started_ms = clock.wall(), clock.monotonic_ms()

@@ -13,7 +13,7 @@ import anyio.to_thread
 from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
 from marathond.domain.errors import NOT_PERMITTED, MarathonError
-from marathond.domain.limits import ATTACHMENT_BYTES_MAX
+from marathond.domain.limits import ATTACHMENT_BYTES_MAX, ATTEMPT_NOTES_MAX
 from marathond.domain.session import Session
 from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine
@@ -71,7 +71,8 @@ def _parse(marker: str) -> Who | None:
 
 
 async def progress(engine: Engine, who: Who, text: str) -> None:
-    """Records how far an attempt says it is."""
+    """Records how far an attempt says it is. Raises NOT_PERMITTED for one that has said too much."""
+    await _count(engine, who)
     await _note(engine, who, "progress", text)
 
 
@@ -81,7 +82,7 @@ async def refused(engine: Engine, who: Who, method: str) -> None:
 
 
 async def attach(engine: Engine, who: Who, path: str) -> dict[str, Any]:
-    """Stores a file of the attempt's workspace, redacted, as a blob. Raises NOT_PERMITTED for a file outside of it."""
+    """Stores a file of the attempt's workspace, redacted, as a blob. Raises NOT_PERMITTED for a file outside of it, or too much."""
     session, task, attempt = who
     found = await get(engine, session, None)
     workspace = (await engine.rooms.workspace(found, task)).path
@@ -92,6 +93,7 @@ async def attach(engine: Engine, who: Who, path: str) -> dict[str, Any]:
     if (await anyio.to_thread.run_sync(file.stat)).st_size > ATTACHMENT_BYTES_MAX:
         hint = f"At most {ATTACHMENT_BYTES_MAX} bytes are taken."
         raise MarathonError(NOT_PERMITTED, reason=f"{path!r} is too large to attach", hint=hint)
+    await _count(engine, who)
     secrets = await secrets_of(engine, found, found.plan.tasks[task])
 
     def store() -> str:
@@ -125,6 +127,21 @@ async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, A
         if isinstance(entry.body, e.RequestAnswer) and entry.body.question == asked[0]:
             return {"question": asked[0], "answer": entry.body.answer}
     return {"question": asked[0], "answer": None}
+
+
+async def _count(engine: Engine, who: Who) -> None:
+    """Makes sure of room for one more of the attempt's notes; those of earlier daemons are in the ledger."""
+    session, task, attempt = who
+    if who not in engine.notes:
+        bodies = [entry.body async for entry in session_entries(engine, session)]
+        notes = [b for b in bodies if isinstance(b, e.AttemptNoted) and (b.task, b.attempt) == (task, attempt)]
+        engine.notes.setdefault(who, sum(note.what != "refused" for note in notes))
+    if engine.notes[who] >= ATTEMPT_NOTES_MAX:
+        hint = f"Progress and attachments are recorded {ATTEMPT_NOTES_MAX:,} times for each attempt: say less, or attach more at once."
+        raise MarathonError(
+            NOT_PERMITTED, reason=f"Attempt {session}/{task}/{attempt} has said all that is recorded", hint=hint
+        )
+    engine.notes[who] += 1
 
 
 async def _note(engine: Engine, who: Who, what: What, text: str, blob: str | None = None) -> None:
