@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.support.box import Box, append, script
 
-RESET = "2s"
+RESET = "5s"
+"""Long enough for three commands of a user on a busy machine, which all must come before it is over."""
 
 
 def _limited(reset: str = RESET, task: str = "a") -> str:

@@ -121,7 +121,7 @@ def toml(draw: st.DrawFn) -> tuple[str, dict[str, Any], dict[tuple[Any, ...], in
     return writer.text, document, writer.lines
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(toml())
 def test_toml(case: tuple[str, dict[str, Any], dict[tuple[Any, ...], int]]) -> None:
     """Every key path of a TOML document has the line where it is written, in whatever style."""
@@ -132,7 +132,7 @@ def test_toml(case: tuple[str, dict[str, Any], dict[tuple[Any, ...], int]]) -> N
     assert toml_lines(text.replace("\n", "\r\n")) == lines
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS, st.sampled_from([None, 0, 1, "\t"]), st.booleans())
 def test_json(document: dict[str, Any], indent: Any, ascii_only: bool) -> None:
     """Every key path of a JSON document has its line; one that is laid out has a line for each."""

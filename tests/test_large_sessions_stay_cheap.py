@@ -12,19 +12,19 @@ from tests.support.rules import Rules
 from tests.support.world import World, contract, task
 
 STEPS = 60
-SECONDS_MAX = 3.0  # it takes a fifth of a second; with a look at each ready task per entry it took half a minute
+CPU_SECONDS_MAX = 3.0  # it takes a fifth of a second; with a look at each ready task per entry it took half a minute
 
 
 def test_a_step_does_not_look_at_every_task() -> None:
     """Whole attempts of the largest contract pass in a moment, although nearly all its tasks are ready all the time."""
     world = World()
     world.start("s", contract(*(task(f"t{i}") for i in range(TASKS_MAX)), parallel=4))
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(STEPS):
         flight = world.open()[0]
         world.begin(flight)
         world.land(flight, "ok")
-    assert time.monotonic() - began < SECONDS_MAX
+    assert time.process_time() - began < CPU_SECONDS_MAX
     assert sum(entry.kind == "task.done" for entry in world.entries) >= 4
 
 

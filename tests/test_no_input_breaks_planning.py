@@ -79,7 +79,7 @@ def answer(call: functools.partial[Any]) -> None:
     assert all(problem["message"] for problem in refusal.data["problems"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(contract=CONTRACTS)
 @example(contract={"task": [{"id": "a", "run": "x"}], "limits": {"deadline": "9999-12-31T23:59:59Z"}})
 @example(contract={"task": [{"id": "a", "run": "x"}], "name": "\ud800"})
@@ -89,7 +89,7 @@ def test_any_object(repo: Path, contract: dict[str, Any]) -> None:
     answer(functools.partial(plan_object, contract, repo))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     text=st.text(st.sampled_from('[]{}=."\'#\n\\, -:0123456789taskidrunprompt"""\U0001f600é'), max_size=60),
     form=st.sampled_from(["toml", "json"]),

@@ -5,7 +5,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marathond.agents import registry
@@ -204,6 +204,7 @@ def test_output_that_is_cut_anywhere_is_never_a_success(name: str, tmp_path: Pat
         assert read_conclusion(AGENTS.get(name.partition("-")[0]), output, tmp_path / "none", ending).outcome != "ok"
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), lambda x: st.dictionaries(
     st.sampled_from(["type", "item", "message", "content", "usage", "result", "error", "subtype", "text"]), x) | st.lists(x)).map(json.dumps))))  # fmt: skip
 def test_no_line_breaks_a_reader(lines: list[str]) -> None:
