@@ -1,6 +1,9 @@
 """What Marathon itself does wrong in one session is contained in it: the others never notice."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -16,6 +19,7 @@ from marathond.domain.session import Session
 from marathond.engine import kernel
 from marathond.engine.views.words import session_state
 from marathond.store.batch import Batch, Change, Request
+from tests.support.box import Box
 from tests.support.world import World, contract, task
 
 SICK, WELL = "sick", "well"
@@ -155,3 +159,54 @@ def test_a_proposal_that_fails_is_its_callers_alone() -> None:
     for session in (SICK, WELL):
         _finish(world, session)
         assert session_state(world.sessions[session]) == "done"
+
+
+SICK_DAEMON = """
+import os, sys
+from marathond.__main__ import main
+from marathond.engine import kernel
+real = kernel.decide
+def decide(session, now):
+    if session.name == "sick" and os.path.exists(sys.argv[1]):
+        raise ZeroDivisionError("a fault that nobody foresaw")
+    return real(session, now)
+kernel.decide = decide
+sys.exit(main(["--foreground"]))
+"""
+
+
+def test_users_see_the_fault_and_the_next_daemon_goes_on(box: Box) -> None:
+    """The session shows as quarantined with an incident that the log has; its attempt can be stopped, its resume is refused with 2,
+    other sessions get done, and a daemon without the fault goes on with it."""
+    fault, go = box.root / "fault", box.root / "go"
+    with (box.root / "daemon.err").open("ab") as log:
+        box.daemon = subprocess.Popen(
+            [sys.executable, "-c", SICK_DAEMON, str(fault)],
+            cwd=box.root,
+            env=box.env,
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
+    box.until(lambda: box.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+    sick = box.start(f'name = "{SICK}"\n[[task]]\nid = "a"\nrun = "test -e {go} && echo x > f || sleep 300"\n')
+    box.until(lambda: box.running(sick, "a"), "the attempt runs")
+    fault.touch()
+    halted = box.ctl("halt", sick, "--json", timeout=20)
+    assert halted.json["state"] == "quarantined", halted
+    assert "attempt.finished" in box.kinds(sick)
+    (reason, *_) = box.ctl("why", sick, "--json").json["reasons"]
+    incident = re.search(r"incident ([0-9a-f]{8})", reason["text"])
+    assert incident is not None
+    assert f"incident={incident[1]}" in box.log
+    assert "nobody foresaw" in box.log
+    refused = box.ctl("resume", sick)
+    assert refused.code == 2, refused
+    assert incident[0] in refused.err
+    well = box.start(f'name = "{WELL}"\n[[task]]\nid = "a"\nrun = "echo x > f"\n')
+    assert box.wait(well, "done", "failed")["state"] == "done"
+    assert box.stop_daemon() == 0
+    box.daemon_up()
+    assert box.wait(sick, "halted", "failed")["state"] == "halted"
+    go.touch()
+    assert box.ctl("resume", sick).code == 0
+    assert box.wait(sick, "done", "failed")["state"] == "done"
