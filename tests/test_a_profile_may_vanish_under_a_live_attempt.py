@@ -29,7 +29,7 @@ def _begun(box: Box) -> str:
     session = box.start(PLAN)
     box.until(lambda: box.running(session, "a"), "the attempt runs")
     output = box.state / "attempts" / session / "a" / "1" / "output"
-    box.until(lambda: "begun" in output.read_text(), "the agent has spoken")
+    box.until(lambda: output.exists() and "begun" in output.read_text(), "the agent has spoken")
     return session
 
 

@@ -79,12 +79,12 @@ run = "test $(wc -l < three.txt) = 2"
 
 def test_a_killed_attempt_is_continued_in_its_thread(tmp_path: Path, api: ModelApi) -> None:
     """An attempt whose supervisor is killed is lost, its leftovers are ended, and the next one resumes the conversation."""
-    api.script([Write("a.txt", "a\n"), Shell("sleep 60"), Say("Done.")], match="TASK-A")
+    sleeps = tmp_path / "sleeps"
+    api.script([Write("a.txt", "a\n"), Shell(f"touch {sleeps}; sleep 60"), Say("Done.")], match="TASK-A")
     plan = '[[task]]\nid = "a"\nagent = "claude"\nprompt = "TASK-A"\n[[task.check]]\nfile = "a.txt"\n'
     with _box(tmp_path, api) as box:
         session = box.start(plan, "--unsandboxed")
-        workspace = box.state / "workspaces" / session / "a" / "a.txt"
-        box.until(workspace.exists, "the agent has written its file")
+        box.until(sleeps.exists, "the agent has written its file and is in its next step")
         started = next(e["body"] for e in box.entries(session) if e["kind"] == "attempt.started")
         os.kill(started["pid"], signal.SIGKILL)
         status = box.wait(session, "done", "failed", seconds=90)
