@@ -7,7 +7,8 @@ import anyio
 
 from marathond.domain.session import Session
 from marathond.places import Places
-from marathond.workspace.isolation import Workspace, open_workspace
+from marathond.workspace.isolation import Workspace
+from marathond.workspace.opening import open_workspace
 from marathond.workspace.repository import Repository
 
 

@@ -1,9 +1,8 @@
 """What the engine sees of a workspace, whatever its isolation."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from marathond.places import Places
 from marathond.workspace.repository import Repository
 from marathond.workspace.tree import WorkingTree
 
@@ -70,15 +69,3 @@ class Workspace(Protocol):
 
     def release(self) -> None:
         """Gives back what is held only while the session is worked on."""
-
-
-def open_workspace(
-    isolation: Literal["none", "worktree"], repository: Repository, places: Places, session: str, task: str
-) -> Workspace:
-    """The workspace of a task, not yet made. Nothing is touched."""
-    from marathond.workspace.checkout import Checkout
-    from marathond.workspace.worktree import Worktree
-
-    if isolation == "none":
-        return Checkout.of(repository, places, session, task)
-    return Worktree.of(repository, places, session, task)

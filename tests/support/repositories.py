@@ -8,7 +8,8 @@ import pytest
 
 from marathond.places import Places, find_places
 from marathond.workspace.candidate import Candidate, Refused, make_candidate
-from marathond.workspace.isolation import Workspace, open_workspace
+from marathond.workspace.isolation import Workspace
+from marathond.workspace.opening import open_workspace
 from marathond.workspace.refs import agent_ref, candidate_ref
 from marathond.workspace.repository import Repository
 
