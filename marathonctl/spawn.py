@@ -112,8 +112,8 @@ def _died(places: Places, code: int, last_line: str) -> MarathonError:
     how = f"exit code {code}" if code > 0 else f"signal {-code}"
     reason = f"the one that was started ended at once ({how}): {last_line or 'it said nothing'}"
     error = MarathonError(DAEMON_UNREACHABLE, path=places.socket, reason=reason.removesuffix("."))
-    known = {kind.exit for kind in REGISTRY.values()}
-    error.kind = DAEMON_UNREACHABLE._replace(exit=code if code in known else DAEMON_UNREACHABLE.exit)
+    if code in {kind.exit for kind in REGISTRY.values()}:
+        error.kind = DAEMON_UNREACHABLE._replace(exit=code)
     error.hint = f"Its log is {places.log}."
     return error
 

@@ -13,7 +13,8 @@ Row = dict[str, Any]
 RECONNECT_SECONDS_MAX = 300.0
 """How long a follower waits for a daemon to come back before it gives up with exit 69."""
 
-RECONNECTS_IN_VAIN_MAX = 5
+RECONNECTS_IN_VAIN_MAX = 20
+"""How many daemons may be lost one after the other, each before it was good for anything."""
 _PAGE_ENTRIES = 500
 _PAUSE_FIRST_SECONDS = 0.02
 _PAUSE_SECONDS_MAX = 1.0
@@ -91,17 +92,31 @@ class Reconnector:
 
     def after(self, error: MarathonError) -> Client:
         """A new connection after `error`; raises it again when it is no loss of the daemon or patience is over."""
+        self._lost(error)
+        self._note("The daemon is gone; waiting for the next one …")
+        while (client := self._next(error)) is None:
+            pass
+        self._note("Connected again.")
+        return client
+
+    def _lost(self, error: MarathonError) -> None:
+        """Counts a loss; raises what is none, or one too many."""
         if error.kind not in (DAEMON_UNREACHABLE, DAEMON_SILENT, STOPPING) or self._in_vain >= RECONNECTS_IN_VAIN_MAX:
             raise error
         self._in_vain += 1
-        self._note("The daemon is gone; waiting for the next one …")
+
+    def _next(self, error: MarathonError) -> Client | None:
+        """A connection to the daemon that came back or was started; None when the one that was started is gone already."""
         client = self._wait(self._grace_seconds if self._start else self._patience_seconds)
-        if client is None and self._start:
-            client = self._start()
-        if client is None:
+        if client is not None:
+            return client
+        if self._start is None:
             raise error
-        self._note("Connected again.")
-        return client
+        try:
+            return self._start()
+        except MarathonError as gone:
+            self._lost(gone)
+            return None
 
     def _wait(self, seconds: float) -> Client | None:
         give_up, pause = monotonic() + seconds, _PAUSE_FIRST_SECONDS

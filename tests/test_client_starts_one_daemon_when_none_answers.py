@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from marathonctl.client import Client
 from marathonctl.spawn import connect_or_start, start_detached
+from marathonctl.streams import Reconnector
 from marathond.domain.errors import CONFIG_INVALID, DAEMON_UNREACHABLE, MarathonError
 from marathond.places import Places, find_places
 from tests.support.ctl import ctl, environment, until
@@ -114,6 +116,39 @@ def test_a_daemon_that_dies_at_once_gives_its_exit_code_and_last_words(state: Pa
     assert caught.value.kind.exit == 65
     assert "It cannot be: the ledger is none" in caught.value.message
     assert "marathond.log" in caught.value.hint
+
+
+def test_a_follower_outlasts_daemons_that_are_killed_as_they_start() -> None:
+    """Each one is a loss like any other and the next is started; one that says why it cannot run is the end."""
+    client, notes = cast("Client", object()), list[str]()
+    killed = MarathonError(DAEMON_UNREACHABLE, path="s", reason="it was killed")
+    told = MarathonError(CONFIG_INVALID, path="c", reason="no")
+    answers: list[Client | MarathonError] = [killed, killed, client, killed, told]
+
+    def absent() -> Client:
+        raise MarathonError(DAEMON_UNREACHABLE, path="s", reason="none")
+
+    def start() -> Client:
+        answer = answers.pop(0)
+        if isinstance(answer, MarathonError):
+            raise answer
+        return answer
+
+    back = Reconnector(absent, start, notes.append, grace_seconds=0.01)
+    assert back.after(killed) is client
+    assert notes == ["The daemon is gone; waiting for the next one …", "Connected again."]
+    with pytest.raises(MarathonError) as caught:
+        back.after(killed)
+    assert caught.value is told
+
+
+def test_a_daemon_that_is_killed_as_it_starts_is_a_loss_of_the_daemon(state: Path) -> None:
+    """So `run` starts the next one; a daemon that ended by itself is not tried again."""
+    env = environment(state)
+    with pytest.raises(MarathonError) as caught:
+        start_detached(find_places(env), env, ["/bin/sh", "-c", "kill -9 $$"])
+    assert caught.value.kind is DAEMON_UNREACHABLE
+    assert "signal 9" in caught.value.message
 
 
 def test_a_real_daemon_that_refuses_to_run_gives_its_own_error(tmp_path: Path) -> None:
