@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from marathond.store import head
 from tests.support.box import Box, append, script
 
 PLAN = f"""
@@ -57,6 +58,14 @@ def _last_entry(box: Box, session: str) -> None:
     _sql(box, "DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
 
 
+def _last_entry_of_the_session(box: Box, session: str) -> None:
+    _sql(box, f"DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger WHERE stream = 'session:{session}')")
+
+
+def _tip_ref(box: Box, session: str) -> None:
+    box.git("update-ref", "-d", f"refs/marathon/{session}/tip")
+
+
 def _contract_row(box: Box, session: str) -> None:
     _sql(box, "DELETE FROM contracts")
 
@@ -66,6 +75,8 @@ CASES = [
     pytest.param(_record_byte, 2, 2, id="one byte of a record"),
     pytest.param(_other_commit, 2, 5, id="another commit"),
     pytest.param(_last_entry, 2, 2, id="the last entry"),
+    pytest.param(_last_entry_of_the_session, 2, 2, id="the session's last entry, with entries of others after it"),
+    pytest.param(_tip_ref, 2, 5, id="the tip's ref removed"),
     pytest.param(_contract_row, 3, 1, id="the contract row"),
 ]
 
@@ -95,3 +106,31 @@ def test_resume_names_the_failed_point_and_executes_nothing(
     assert box.ctl("verify", "--json").code == 2
     again = box.ctl("resume", session, "--json")
     assert again.code == code
+
+
+@pytest.mark.parametrize("tamper", [_record_byte, _last_entry, _last_entry_of_the_session])
+def test_nothing_is_added_to_a_broken_chain_that_was_cut_off(box: Box, tamper: Callable[[Box, str], None]) -> None:
+    """Where the daemon was killed at work, the next one does not even record that the run was cut off: `resume` exits 2, not 1."""
+    session = box.start(PLAN)
+    box.until(lambda: box.running(session, "second"), "the second task runs")
+    newest = box.entries()[-1]["seq"]
+    box.until(lambda: head_seq(box) >= newest, "the outside head has followed")
+    box.kill_daemon()
+    tamper(box, session)
+    before = _stream(box, session)
+    for _ in range(2):
+        result = box.ctl("resume", session, "--json")
+        assert result.code == 2, result
+        assert [p["point"] for p in result.json["gate"] if p["verdict"] == "fail"] == [2], result
+        assert _stream(box, session) == before
+
+
+def head_seq(box: Box) -> int:
+    """The entry that the file beside the ledger names."""
+    recorded = head.read(box.places.head)
+    return recorded.seq if recorded is not None else 0
+
+
+def _stream(box: Box, session: str) -> list[tuple[int, str]]:
+    query = "SELECT seq, record FROM ledger WHERE stream = ? ORDER BY seq"
+    return sqlite3.connect(box.state / "ledger.db").execute(query, (f"session:{session}",)).fetchall()

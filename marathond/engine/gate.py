@@ -135,13 +135,14 @@ async def checkpoint_problems(engine: Engine, session: Session) -> list[str]:
     except MarathonError as error:
         return [error.message]
     held = await repository.refs(f"{session_refs(session.id)}/")
-    ahead = held.get(tip_ref(session.id)) == _pending_tip(session)
+    pending = _pending_tip(session)
+    ahead = pending is not None and held.get(tip_ref(session.id)) == pending
     problems = await verify_checkpoint(repository, None if ahead else tip_ref(session.id), session.tip, listed)
     for task_id, task in session.tasks.items():
         ref = checkpoint_ref(session.id, task_id)
         if task.checkpoint not in (None, session.first) and held.get(ref) not in (
             task.checkpoint,
-            _pending_tip(session),
+            pending,
         ):
             problems.append(f"{ref} should name {task.checkpoint} and names {held.get(ref, 'nothing')}")
     return problems
@@ -219,7 +220,8 @@ def _refuse_given_up(engine: Engine, session_id: str) -> None:
 
 def _refuse_second(engine: Engine, session_id: str) -> None:
     session = engine.kernel.sessions.get(session_id)
-    if session is not None and session.run is not None:
+    cut_off = engine.writer.read_only is not None or session_id in engine.kernel.unsound  # its end cannot be recorded
+    if session is not None and session.run is not None and not cut_off:
         raise held(session_id, f"run {session.run.id} is under way")
     if session_id in engine.at_gate:
         raise held(session_id, WON)

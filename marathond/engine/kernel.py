@@ -34,7 +34,11 @@ class Broken(NamedTuple):
 
 
 class Kernel:
-    """All session states and the box. `listener` is told after each commit which sessions changed."""
+    """All session states and the box. `listener` is told after each commit which sessions changed.
+
+    For the sessions in `unsound`, whose chains were found broken at the start, nothing is decided until a user halts or aborts
+    them: an entry on top of a broken chain would hide where it broke.
+    """
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
@@ -42,6 +46,7 @@ class Kernel:
         self.sessions: dict[str, Session] = {}
         self.broken: dict[str, Broken] = {}
         self.given_up: dict[str, Broken] = {}
+        self.unsound: set[str] = set()
         self.box = Box()
         self.listener: Callable[[frozenset[str]], None] = lambda _changed: None
         self._staged: dict[str, Session] = {}
@@ -139,6 +144,8 @@ class Kernel:
         if session_id in self.broken:
             return  # a verdict about it may be recorded; there is no state that it could change
         session = evolve.evolve(self.peek(session_id), entry, self.contracts)
+        if isinstance(entry.body, e.RequestHalt | e.RequestAbort):
+            self.unsound.discard(session_id)
         if session_id in self.given_up:
             session = self._judged(session, self.peek_box)
         self._staged[session_id] = session
@@ -228,7 +235,7 @@ class Kernel:
         return opened or self._dispatch(now)
 
     def _follows(self, session: Session, now: int) -> list[e.Draft]:
-        bodies = decide(session, now) if session.id not in self.given_up else []
+        bodies = decide(session, now) if session.id not in self.given_up and session.id not in self.unsound else []
         drafts = [e.Draft(e.session_stream(session.id), body) for body in bodies]
         return drafts + [e.Draft(e.SYSTEM, body) for body in coordinator.settle(self.peek_box, session.id, session)]
 

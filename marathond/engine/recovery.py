@@ -15,10 +15,12 @@ from marathond.domain.decide import ask_after_boot
 from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.outlook import wants_run
 from marathond.domain.session import Checking, Session
+from marathond.engine import gate
 from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine, Opening
 from marathond.engine.kernel import Broken
 from marathond.engine.sessions import load
+from marathond.store.artifacts import unsound_streams
 from marathond.store.rows import to_entry
 from marathond.store.writer import Change
 
@@ -38,6 +40,11 @@ async def load_states(engine: Engine) -> None:
         found = await load(engine, session_id)
         if isinstance(found, Broken):
             log.error("session %s: %s", session_id, found.what)
+    unfinished = [session.id for session in engine.kernel.unfinished()]
+    unsound = await anyio.to_thread.run_sync(unsound_streams, engine.places, unfinished)
+    for session_id, what in unsound.items():
+        log.error("session %s: %s", session_id, what)
+    engine.kernel.unsound.update(unsound)
 
 
 async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
@@ -55,8 +62,9 @@ async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
     unused = [slot for slot in kernel.box.slots if slot.session not in live]
     drafts += [e.Draft(e.SYSTEM, e.SlotReturned(**slot._asdict())) for slot in unused]
     for session in kernel.unfinished():
-        drafts += _resumption(engine, session)
-    engine.opening.update({i: Opening() for i in live})  # before the commit: at once after it, the engine opens runs
+        drafts += await _quarantine(engine, session) if session.id in kernel.unsound else _resumption(engine, session)
+    # Before the commit: at once after it, the engine opens runs.
+    engine.opening.update({i: Opening() for i in live - kernel.unsound})
     await engine.writer.submit(lambda: Change(drafts=drafts))
     now = engine.clock.wall()
     for session_id, opening in list(engine.opening.items()):
@@ -64,6 +72,14 @@ async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
         if session.run is None and opening.result is None and not wants_run(session, now):
             del engine.opening[session_id]
         engine.look(session_id)
+
+
+async def _quarantine(engine: Engine, session: Session) -> list[e.Draft]:
+    """The verdict on a session whose chain is broken stands in `system`, once, and nothing is added to the chain."""
+    if session.quarantine is not None:
+        return []
+    verdicts = await gate.evaluate(engine, session.id)
+    return [e.Draft(e.SYSTEM, e.SessionQuarantined(session=session.id, points=list(verdicts.points)))]
 
 
 def _resumption(engine: Engine, session: Session) -> list[e.Draft]:

@@ -4,6 +4,7 @@ Blocking, over a read-only connection; async callers use a thread.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +13,7 @@ from marathond.domain.entries import session_stream
 from marathond.places import Places
 from marathond.store import head
 from marathond.store.database import connect_reader
-from marathond.store.gaps import unexplained_gaps
+from marathond.store.gaps import Gap, unexplained_gaps
 from marathond.store.proofs import START, Problem, Stored, faults, place_after, read_rows
 
 FIRST_REVISION: Final = 1
@@ -61,7 +62,15 @@ def inspect_session(places: Places, session: str) -> SessionArtifacts:
 
 def stream_problems(connection: sqlite3.Connection, session: str) -> list[Problem]:
     """What is wrong with a session's chain, the first bad entry first. Raises sqlite3.Error."""
-    return _chain_problems(connection, session, _rows(connection, session))
+    return _chain_problems(_rows(connection, session), session, unexplained_gaps(connection))
+
+
+def unsound_streams(places: Places, sessions: Iterable[str]) -> dict[str, str]:
+    """Those of `sessions` whose chain is broken, and what is first wrong with it. Raises sqlite3.Error."""
+    with closing(connect_reader(places.ledger)) as connection:
+        gaps = unexplained_gaps(connection)
+        found = {i: _chain_problems(_rows(connection, i), i, gaps) for i in sessions}
+    return {session: problems[0].what for session, problems in found.items() if problems}
 
 
 def contract_problems(connection: sqlite3.Connection, session: str) -> list[ContractProblem]:
@@ -85,7 +94,7 @@ def compare_contracts(connection: sqlite3.Connection, session: str, rows: list[S
 def _inspect(connection: sqlite3.Connection, places: Places, session: str) -> SessionArtifacts:
     finding = head.compare(places.head, connection)
     rows = _rows(connection, session)
-    chain = _chain_problems(connection, session, rows)
+    chain = _chain_problems(rows, session, unexplained_gaps(connection))
     if not finding.sound:
         chain.append(Problem(None, None, None, finding.reason))
     unreadable = [] if rows else ["the ledger has no entry of it"]
@@ -96,12 +105,12 @@ def _rows(connection: sqlite3.Connection, session: str) -> list[Stored]:
     return list(read_rows(connection, "WHERE l.stream = ?", session_stream(session)))
 
 
-def _chain_problems(connection: sqlite3.Connection, session: str, rows: list[Stored]) -> list[Problem]:
+def _chain_problems(rows: list[Stored], session: str, gaps: list[Gap]) -> list[Problem]:
     problems, before = [], START
     for row in rows:
         problems += [row.problem(what) for what in faults(row, before)]
         before = place_after(row, before)
-    for gap in unexplained_gaps(connection):
+    for gap in gaps:
         if rows and rows[-1].seq < gap.first:
             what = f"entries {gap.first} to {gap.last} of the ledger are missing, and may have been this session's"
             problems.append(Problem(gap.first, session_stream(session), None, what))
