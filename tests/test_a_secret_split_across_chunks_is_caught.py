@@ -3,6 +3,7 @@
 import base64
 import json
 import string
+from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
@@ -141,6 +142,23 @@ def test_every_alignment_of_base64_is_caught() -> None:
             assert "[redacted:MY_API_KEY]" in out
             neighbours = len(encode((before + "tail").encode()))
             assert len(out.replace("[redacted:MY_API_KEY]", "")) <= neighbours + 3
+
+
+@given(st.sampled_from([64, 76]), st.lists(st.integers(0, 400), max_size=6))
+def test_base64_that_is_broken_into_lines_is_caught(width: int, cuts: list[int]) -> None:
+    """As `echo $KEY | base64` and `openssl base64` print a long key, as such and inside JSON, in any chunks; the rest stays."""
+    secret = "sk-ant-api03-" + "Qz7-b_" * 16
+    whole = base64.b64encode(f"{secret}\n".encode()).decode()
+    lines = "\n".join(whole[at : at + width] for at in range(0, len(whole), width))
+    redactor = Redactor({"MY_API_KEY": secret})
+    text = f"before\n{lines}\nafter\n{json.dumps({'out': lines})}\n".encode()
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {len(text)})
+    out = b"".join(redactor.feed(text[a:b]) for a, b in pairwise([0, *ends])) + redactor.flush()
+    assert not any(line.encode()[:40] in out for line in lines.split("\n")), out
+    assert out.startswith(b"before\n[redacted:MY_API_KEY]")
+    assert b"\nafter\n" in out
+    assert "redacted" in json.loads(out.splitlines()[-1])["out"]
+    assert redactor.contains_secret(text)
 
 
 def test_pem_blocks_are_caught_however_they_are_shown() -> None:

@@ -14,6 +14,8 @@ from urllib.parse import quote, quote_plus
 from marathond.domain.limits import SECRET_BYTES_MIN
 
 _TELLING_WORDS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_LINE_WIDTHS: Final = (76, 64)
+"""Where encoders of Base64 break their lines: MIME and `base64`, PEM and `openssl`."""
 _NEVER_SECRET: Final = frozenset({"true", "false", "disabled", "enabled", "unlimited"})
 
 
@@ -37,8 +39,9 @@ def forms(value: str) -> set[bytes]:
     """All byte strings that give the secret `value` away.
 
     As it is; escaped for JSON (once and twice, ASCII-only or not, with `\\/`); percent-encoded; in hexadecimal; in Base64, both
-    alphabets, at each of the three alignments it can have inside a longer encoded text. Of an unaligned Base64 form the first
-    and last character, which also hold bits of the neighbours, are not counted in.
+    alphabets, at each of the three alignments it can have inside a longer encoded text, and broken into lines as `base64` and PEM
+    do it with a text that begins with the secret. Of an unaligned Base64 form the first and last character, which also hold bits
+    of the neighbours, are not counted in.
     """
     found: set[bytes] = set()
     for text in {value, value.strip()}:
@@ -83,4 +86,8 @@ def _base64_forms(raw: bytes) -> set[bytes]:
             first = -(-offset * 8 // 6)
             last = (offset + len(raw)) * 8 // 6
             found.add(text[first:last])
+    whole = base64.b64encode(raw)[: len(raw) * 8 // 6]
+    for width in _LINE_WIDTHS:
+        lines = [whole[at : at + width] for at in range(0, len(whole), width)]
+        found |= {end.join(lines) for end in (b"\n", b"\\n", b"\\\\n")}
     return found
