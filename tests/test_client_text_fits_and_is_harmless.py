@@ -322,7 +322,7 @@ def test_an_interrupt_leaves_the_picture_of_the_end(tmp_path: Path) -> None:
     with ScriptedDaemon(socket_in(tmp_path), played.handlers()):
         process = subprocess.Popen(
             [sys.executable, "-m", "marathonctl", "run", "plan.toml"],
-            env=environment(tmp_path, TERM="xterm", PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED=""),
+            env=environment(tmp_path, TERM="xterm", PYTHONIOENCODING="utf-8"),
             cwd=tmp_path,
             stdin=theirs,
             stdout=theirs,

@@ -147,6 +147,8 @@ class LiveView:
         up = sum(max(1, -(-wide // columns)) for wide in self._drawn)
         drawn = [width(plain) for plain, _ in lines]
         back = f"\x1b[{up}A\r" if up else "\r"
-        self._stream.write(back + "\x1b[J" + "".join(f"{painted}\n" for _, painted in lines))
-        self._drawn = drawn  # before anybody can see it: an interrupt that answers the drawing finds it counted
-        self._stream.flush()
+        try:
+            self._stream.write(back + "\x1b[J" + "".join(f"{painted}\n" for _, painted in lines))
+            self._stream.flush()
+        finally:  # an interrupt that answers the drawing comes before `write` has returned: what is seen is counted
+            self._drawn = drawn

@@ -131,10 +131,14 @@ class Box:
             self.until(self.answers, "the daemon answers", more=lambda: self.log[-3000:])
 
     def answers(self) -> bool:
-        """Whether a daemon answers. Raises MarathonError when ours has ended and none does."""
+        """Whether a daemon answers. Raises MarathonError when ours has ended and none does.
+
+        A connection alone is no answer: a process that a killed daemon was just starting holds its socket for a moment more.
+        """
         ended = self.daemon is not None and self.daemon.poll() is not None
         try:
-            Client(self.places.socket).close()
+            with Client(self.places.socket) as client:
+                client.call("daemon/info")
         except MarathonError:
             if ended:
                 raise
