@@ -94,6 +94,9 @@ def test_run_tail_and_logs_go_on_across_daemons(box: Box) -> None:
     session = first_session(box)
     tail = box.ctl_process("tail", session, "--json", "--exit-code")
     logs = box.ctl_process("logs", "-f", session, "count")
+    assert tail.stdout is not None
+    assert logs.stdout is not None
+    entry, said = tail.stdout.readline(), logs.stdout.readline()  # both follow before the first daemon goes
     for stage, number in enumerate((signal.SIGKILL, signal.SIGTERM), start=1):
         stage_ended(box, session, stage)
         pid = int(box.places.lock.read_text())
@@ -105,11 +108,13 @@ def test_run_tail_and_logs_go_on_across_daemons(box: Box) -> None:
     go_on(box, 3)
     out, err = run.communicate(timeout=40)
     assert run.returncode == 0, (out, err)
-    entries = [json.loads(line) for line in tail.communicate(timeout=20)[0].splitlines()]
+    entries = [json.loads(line) for line in (entry + tail.stdout.read()).splitlines()]
+    tail.communicate(timeout=20)
     assert tail.returncode == 0
     assert [e["n"] for e in entries] == list(range(1, len(entries) + 1))
     assert entries[-1]["kind"] in ("session.completed", "run.ended")
-    said = logs.communicate(timeout=20)[0]
+    said += logs.stdout.read()
+    logs.communicate(timeout=20)
     assert [line.strip() for line in said.splitlines() if "tick" in line and "seq" not in line] == TICKS, said
     assert box.task(session, "count")["attempts"] == 1
 
