@@ -80,6 +80,24 @@ async def test_followers_are_woken_by_what_a_job_prints(tmp_path: Path) -> None:
     assert seen == {"a": "1\n2\n3\n", "b": "1\n2\n3\n"}
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_follower_may_come_before_the_folder(tmp_path: Path, others: int) -> None:
+    """Who follows from the intent on is woken by the first output, although the folder was made later; beside others too."""
+    watch = OutputWatch()
+    (tmp_path / "other").mkdir()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        for _ in range(others):
+            tasks.start_soon(watch.changed, tmp_path / "other/output", 0)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as followers:
+                followers.start_soon(watch.changed, tmp_path / "job/output", 0)
+                await anyio.wait_all_tasks_blocked()
+                (tmp_path / "job").mkdir()
+                (tmp_path / "job/output").write_text("x")
+        tasks.cancel_scope.cancel()
+
+
 async def test_nothing_is_watched_while_nobody_follows(tmp_path: Path) -> None:
     """The watch stands only as long as somebody waits, and a follower who leaves is forgotten."""
     watch = OutputWatch()

@@ -73,7 +73,7 @@ class OutputWatch:
         return list(self._folders)
 
     async def changed(self, path: Path, after: int) -> None:
-        """Returns once the file is longer than `after` bytes. The job's folder exists. Cancel it when the job has ended."""
+        """Returns once the file is longer than `after` bytes. Its folder may come later. Cancel it when the job has ended."""
         folder = path.parent
         self._folders[folder] += 1
         if self._folders[folder] == 1:
@@ -97,6 +97,9 @@ class OutputWatch:
             folders = [folder for folder in self._folders if folder.is_dir()]
             if folders:
                 await self._watch(folders, until)
+            elif self._folders:  # an attempt is followed from its intent on, and its folder is made a moment later
+                with anyio.move_on_after(_WATCH_STEP_MS / 1000):
+                    await until.wait()
             else:
                 await until.wait()
             self._wake()  # for what happened before the next watch stands
@@ -113,6 +116,8 @@ class OutputWatch:
             recursive=False,
         ):
             self._wake()
+            if any(folder.is_dir() for folder in self._folders.keys() - set(folders)):
+                return
 
     def _wake(self) -> None:
         self._changed.set()
