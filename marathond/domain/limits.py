@@ -59,8 +59,6 @@ DURATION_MAX_MS: Final = 366 * 24 * 3_600_000
 
 # --- attempts ---------------------------------------------------------------------------------------
 OUTPUT_BYTES_MAX: Final = 64 * 1024 * 1024
-OUTPUT_HEAD_BYTES: Final = 32 * 1024 * 1024
-OUTPUT_TAIL_BYTES: Final = 32 * 1024 * 1024
 OUTPUT_LINE_BYTES_MAX: Final = 8 * 1024 * 1024
 REDACT_CARRY_BYTES_MAX: Final = 64 * 1024
 STOP_GRACE_MS: Final = 3_000
@@ -88,7 +86,6 @@ HANDOVER_SECONDS_MAX: Final = 2.0
 HALT_SECONDS_MAX: Final = 30.0
 ENDED_SESSIONS_KEPT: Final = 200
 SCRUB_SECONDS_MAX: Final = 3600.0
-TIMER_RECHECK_SECONDS: Final = 30.0
 
 # --- workspaces ---------------------------------------------------------------------------------------
 GIT_SECONDS_MAX: Final = 900.0  # of one call, its filters included

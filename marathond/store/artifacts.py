@@ -60,22 +60,12 @@ def inspect_session(places: Places, session: str) -> SessionArtifacts:
         return SessionArtifacts(session, 0, [f"the ledger cannot be read: {error}"], [], [])
 
 
-def stream_problems(connection: sqlite3.Connection, session: str) -> list[Problem]:
-    """What is wrong with a session's chain, the first bad entry first. Raises sqlite3.Error."""
-    return _chain_problems(_rows(connection, session), session, unexplained_gaps(connection))
-
-
 def unsound_streams(places: Places, sessions: Iterable[str]) -> dict[str, str]:
     """Those of `sessions` whose chain is broken, and what is first wrong with it. Raises sqlite3.Error."""
     with closing(connect_reader(places.ledger)) as connection:
         gaps = unexplained_gaps(connection)
         found = {i: _chain_problems(_rows(connection, i), i, gaps) for i in sessions}
     return {session: problems[0].what for session, problems in found.items() if problems}
-
-
-def contract_problems(connection: sqlite3.Connection, session: str) -> list[ContractProblem]:
-    """What is wrong with a session's contracts, by revision. Raises sqlite3.Error."""
-    return compare_contracts(connection, session, _rows(connection, session))
 
 
 def compare_contracts(connection: sqlite3.Connection, session: str, rows: list[Stored]) -> list[ContractProblem]:
