@@ -28,7 +28,7 @@ async def test_a_job_ends_at_its_timeout(tmp_path: Path) -> None:
 
 async def test_a_silent_job_counts_as_hung(tmp_path: Path) -> None:
     """Silence on both outputs ends a job; a word on either of them is a sign of life."""
-    job = shell_job(tmp_path, "for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.1; done; sleep 60", idle_ms=300)
+    job = shell_job(tmp_path, "for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.1; done; exec sleep 60", idle_ms=300)
     with swept(job):
         exit_ = (await run(tmp_path / "job", job)).exit
         assert exit_.cause == "idle"
