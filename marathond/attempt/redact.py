@@ -3,8 +3,8 @@
 Standard library only: the supervisor runs it on everything that an agent prints.
 
 A secret may be split over any number of writes, so text is handled by whole lines: what follows the last line end is
-carried until more comes. Secrets of several lines (PEM blocks, multi-line values) are carried from their first line. A line
-longer than the carry may grow is cut where no secret lies across; a secret that is longer still is swallowed to its end.
+carried until more comes. Secrets of several lines (PEM blocks, multi-line values, Base64 broken into lines) are carried from their
+first line. A line longer than the carry may grow is cut where no secret lies across; a secret that is longer still is swallowed to its end.
 The result does not depend on how the input was cut into chunks.
 
 What this cannot do: a secret that an agent hands out in pieces of its own, such as two text deltas in two JSON events, is not
@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from marathond.attempt.secret_formats import PEM_REST, Span, find_formats, pem_open_at
-from marathond.attempt.secret_values import forms, secret_values
+from marathond.attempt.secret_values import base64_forms, forms, secret_values
+from marathond.attempt.wrapped import Wrapped
 from marathond.domain.limits import REDACT_CARRY_BYTES_MAX
 
 __all__ = ["Finding", "Redactor", "find_secrets", "secret_values"]
@@ -56,10 +57,12 @@ class Redactor:
         *,
         carry_bytes_max: int = REDACT_CARRY_BYTES_MAX,
     ) -> None:
-        named = secrets.items() if isinstance(secrets, Mapping) else (("secret", value) for value in secrets)
-        self._exact = {form: _NOT_NAME.sub("_", name) for name, value in named for form in forms(value)}
+        items = secrets.items() if isinstance(secrets, Mapping) else (("secret", value) for value in secrets)
+        named = [(_NOT_NAME.sub("_", name), value) for name, value in items]
+        self._exact = {form: name for name, value in named for form in forms(value)}
+        self._wrapped = Wrapped({form: name for name, value in named for form in base64_forms(value)})
         self._many_lines = [form for form in self._exact if b"\n" in form]
-        longest = max(map(len, self._exact), default=0)
+        longest = max(self._wrapped.longest, *map(len, self._exact), 0)
         self._overlap = max(min(_OVERLAP_BYTES, carry_bytes_max // 4), longest + 1)
         self._carry_max = max(carry_bytes_max, 4 * self._overlap)
         self._carry = b""
@@ -84,7 +87,7 @@ class Redactor:
 
     def contains_secret(self, data: bytes) -> bool:
         """Whether `data` holds one of the handed-out secrets, in any of its forms. Looks alone do not count."""
-        return any(form in data for form in self._exact)
+        return any(form in data for form in self._exact) or self._wrapped.present(data)
 
     # --- the stream: where it may be cut -------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class Redactor:
     def _held_from(self, window: bytes, cut: int, follows: bytes) -> int:
         """Where a secret of several lines begins that goes on after `cut`, or may: `cut` itself when there is none."""
         held_from = pem_open_at(window[:cut])
-        held_from = cut if held_from is None else held_from
+        held_from = min(cut if held_from is None else held_from, self._wrapped.open_from(window, cut))
         for form in self._many_lines:
             for head, tail in _split_at_line_ends(form):
                 if window.endswith(head, 0, cut) and tail.startswith((window[cut:] + follows)[: len(tail)]):
@@ -152,6 +155,7 @@ class Redactor:
             while at >= 0:
                 yield Span(at, at + len(form), name, at)
                 at = data.find(form, at + 1)
+        yield from self._wrapped.spans(data)
         yield from find_formats(data)
 
     def _redact(self, data: bytes) -> bytes:

@@ -14,8 +14,6 @@ from urllib.parse import quote, quote_plus
 from marathond.domain.limits import SECRET_BYTES_MIN
 
 _TELLING_WORDS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_LINE_WIDTHS: Final = (76, 64)
-"""Where encoders of Base64 break their lines: MIME and `base64`, PEM and `openssl`."""
 _NEVER_SECRET: Final = frozenset({"true", "false", "disabled", "enabled", "unlimited"})
 
 
@@ -38,24 +36,29 @@ def secret_values(env: Mapping[str, str], secret_names: Iterable[str] = ()) -> d
 def forms(value: str) -> set[bytes]:
     """All byte strings that give the secret `value` away.
 
-    As it is; escaped for JSON (once and twice, ASCII-only or not, with `\\/`); percent-encoded; in hexadecimal; in Base64, both
-    alphabets, at each of the three alignments it can have inside a longer encoded text, and broken into lines as `base64` and PEM
-    do it with a text that begins with the secret. Of an unaligned Base64 form the first and last character, which also hold bits
-    of the neighbours, are not counted in.
+    As it is; escaped for JSON (once and twice, ASCII-only or not, with `\\/`); percent-encoded; in hexadecimal. For Base64, which
+    may be broken into lines anywhere, see `base64_forms`.
     """
     found: set[bytes] = set()
-    for text in {value, value.strip()}:
-        raw = os.fsencode(text)
-        if len(raw) >= SECRET_BYTES_MIN:
-            found |= {
-                raw,
-                *_json_forms(text),
-                *_url_forms(raw),
-                *_base64_forms(raw),
-                raw.hex().encode(),
-                raw.hex().upper().encode(),
-            }
+    for text, raw in _spellings(value):
+        found |= {raw, *_json_forms(text), *_url_forms(raw), raw.hex().encode(), raw.hex().upper().encode()}
     return {form for form in found if len(form) >= SECRET_BYTES_MIN}
+
+
+def base64_forms(value: str) -> set[bytes]:
+    """The runs of Base64 characters, without line ends, that give the secret `value` away.
+
+    In both alphabets, at each of the three alignments it can have inside a longer encoded text. Of an unaligned form the first and
+    last character, which also hold bits of the neighbours, are not counted in.
+    """
+    found = {form for _, raw in _spellings(value) for form in _base64_forms(raw)}
+    return {form for form in found if len(form) >= SECRET_BYTES_MIN}
+
+
+def _spellings(value: str) -> list[tuple[str, bytes]]:
+    """A value as it is, and without the space around it that a program may drop; as text and as bytes."""
+    both = [(text, os.fsencode(text)) for text in {value, value.strip()}]
+    return [(text, raw) for text, raw in both if len(raw) >= SECRET_BYTES_MIN]
 
 
 def _json_forms(text: str) -> set[bytes]:
@@ -86,8 +89,4 @@ def _base64_forms(raw: bytes) -> set[bytes]:
             first = -(-offset * 8 // 6)
             last = (offset + len(raw)) * 8 // 6
             found.add(text[first:last])
-    whole = base64.b64encode(raw)[: len(raw) * 8 // 6]
-    for width in _LINE_WIDTHS:
-        lines = [whole[at : at + width] for at in range(0, len(whole), width)]
-        found |= {end.join(lines) for end in (b"\n", b"\\n", b"\\\\n")}
     return found
