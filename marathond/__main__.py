@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from marathond import __version__
 from marathond.app import Build, Setting, accept_head, build_services, run
+from marathond.attempt.redact import Redactor
 from marathond.config import load_config, load_environment
 from marathond.domain.errors import INTERNAL, NOT_PERMITTED, USAGE, MarathonError
 from marathond.logs import log_to
@@ -87,9 +88,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _prepare(places: Places, *, foreground: bool) -> Setting:
     """Makes the state folder, logs from here on, and reads the configuration."""
     _make_private(places.state)
-    log_to(None if foreground else places.log, "info")
+    log_to(None if foreground else places.log, "info", clean=Redactor().redact_text)
     config = load_config(places.config)
-    log_to(None if foreground else places.log, config.log_level)
+    log_to(None if foreground else places.log, config.log_level, clean=Redactor().redact_text)
     return Setting(places, config, load_environment(places.config))
 
 

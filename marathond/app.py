@@ -16,6 +16,7 @@ from typing import NamedTuple
 import anyio
 
 from marathond import __version__
+from marathond.attempt.redact import Redactor
 from marathond.config import Config
 from marathond.domain.limits import HALT_SECONDS_MAX, HANDOVER_SECONDS_MAX
 from marathond.engine.alarm import SystemClock
@@ -71,7 +72,7 @@ def run(setting: Setting, *, foreground: bool, build: Build = build_services) ->
     """Is the daemon until it is told to end. Raises MarathonError when it cannot start."""
     with DaemonLock.acquire(setting.places.lock):
         if not foreground:
-            log_to(setting.places.log, setting.config.log_level, rotate=True)
+            log_to(setting.places.log, setting.config.log_level, clean=Redactor().redact_text, rotate=True)
         anyio.run(_live, setting, build)
 
 

@@ -1,4 +1,7 @@
-"""The daemon's log: one line per event, `time level logger message key=value …`, on stderr or in a private file."""
+"""The daemon's log: one line per event, `time level logger message key=value …`, on stderr or in a private file.
+
+What programs say, such as git, ends up in messages and tracebacks, so each line passes a `clean` function that takes secrets out.
+"""
 
 import json
 import logging
@@ -6,6 +9,7 @@ import logging.handlers
 import os
 import re
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
@@ -21,6 +25,10 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 class LineFormatter(logging.Formatter):
     """A record as one line; `extra` values follow the message, and the lines of a traceback are joined by ` | `."""
 
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        super().__init__()
+        self._clean = clean
+
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         parts = [
@@ -32,11 +40,11 @@ class LineFormatter(logging.Formatter):
         parts += [f"{name}={_value(value)}" for name, value in vars(record).items() if name not in _STANDARD]
         if record.exc_info:
             parts.append(f"trace={_value(_one_line(self.formatException(record.exc_info)))}")
-        return " ".join(parts)
+        return self._clean(" ".join(parts))
 
 
-def log_to(target: Path | None, level: str, *, rotate: bool = False) -> None:
-    """Sends all log records to the file `target`, which is made with mode 0600, or to stderr.
+def log_to(target: Path | None, level: str, *, clean: Callable[[str], str], rotate: bool = False) -> None:
+    """Sends all log records, as `clean` leaves them, to the file `target`, which is made with mode 0600, or to stderr.
 
     `rotate` keeps the file within its bound; only the process that holds the daemon's lock may do that.
     """
@@ -45,7 +53,7 @@ def log_to(target: Path | None, level: str, *, rotate: bool = False) -> None:
         handler = logging.StreamHandler(sys.stderr)
     else:
         handler = _PrivateFile(target, maxBytes=_FILE_BYTES_MAX if rotate else 0, backupCount=_FILES_KEPT)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(LineFormatter(clean))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for chatty in ("aiosqlite", "asyncio", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -155,3 +155,32 @@ run = "echo good > good"
     assert after["state"] == "done"
     assert after["branch"] == status["branch"]
     assert box.git("show", f"{after['branch']}:after") == "after\n"
+
+
+def test_a_checkpoint_is_named_after_what_was_asked(box: Box) -> None:
+    """The subject of its commit is the first line of the prompt as the agent got it, with its names filled in, of a bounded length."""
+    (box.config / "agents").mkdir()
+    (box.config / "agents/typist.toml").write_text('extends = "command"\ncommand = ["sh", "-c", "cat > out"]\n')
+    plan = """
+[variables]
+module = "export"
+[[task]]
+id = "plan"
+run = "echo '  a flag for json' | tee f; echo and more"
+[[task]]
+id = "write"
+agent = "typist"
+needs = ["plan"]
+prompt = "Give {{ module }} {{task.plan.text}}\\nand test it"
+[[task]]
+id = "long"
+agent = "typist"
+needs = ["write"]
+prompt = "{{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }} {{ module }}"
+"""
+    session = box.start(plan, "--unsandboxed")
+    branch = box.wait(session, "done", "failed")["branch"]
+    plain, long = (box.git("log", "-1", "--format=%s", f"{branch}{back}").rstrip("\n") for back in ("~1", ""))
+    assert plain == "write: Give export a flag for json"
+    assert long.startswith("long: export export ")
+    assert len(long) <= 72

@@ -45,7 +45,7 @@ async def test_a_fresh_start_keeps_everything_under_a_ref_and_ignored_files_in_p
     (root / "new" / "file").write_text("n")
     tip = project.commit_object({"a.txt": "tip\n", ".gitignore": "build/\n"}, base)
 
-    kept = await workspace.reset_fresh(tip, RESCUE, AT)
+    kept = (await workspace.reset_fresh(tip, RESCUE, AT)).commit
 
     assert sorted(os.listdir(root)) == [".git", ".gitignore", "a.txt", "build"]
     assert (root / "build" / "cache").read_text() == "expensive"
@@ -63,10 +63,10 @@ async def test_a_second_rescue_keeps_the_first(project: Project) -> None:
     base = project.git("rev-parse", "HEAD")
     workspace = await project.made(base)
     (workspace.path / "x").write_text("first")
-    first = await workspace.rescue(RESCUE, AT)
-    assert await workspace.rescue(RESCUE, AT) == first
+    first = (await workspace.rescue(RESCUE, AT)).commit
+    assert (await workspace.rescue(RESCUE, AT)).commit == first
     (workspace.path / "x").write_text("second")
-    second = await workspace.reset_fresh(base, RESCUE, AT)
+    second = (await workspace.reset_fresh(base, RESCUE, AT)).commit
     assert project.show(second, "x") == "second"
     assert project.git("merge-base", "--is-ancestor", first, second) == ""
 
@@ -79,7 +79,7 @@ async def test_a_fresh_start_sets_the_agents_repositories_aside_whole(project: P
     nested.mkdir()
     project.git("init", "-q", cwd=nested)
     inner = project.commit({"file": "f"}, cwd=nested)
-    kept = await workspace.reset_fresh(base, RESCUE, AT)
+    kept = (await workspace.reset_fresh(base, RESCUE, AT)).commit
     assert not nested.exists()
     assert project.git("rev-parse", "HEAD", cwd=Path(f"{workspace.path}.quarantine-1")) == inner
     assert project.show(kept, "nes ted/file") == "f"
@@ -94,7 +94,7 @@ async def test_a_half_finished_merge_of_the_agent_is_taken_and_ended(project: Pr
     project.commit({"a.txt": "mine\n"}, cwd=workspace.path)
     with pytest.raises(AssertionError):
         project.git("merge", other, cwd=workspace.path)
-    kept = await workspace.reset_fresh(base, RESCUE, AT)
+    kept = (await workspace.reset_fresh(base, RESCUE, AT)).commit
     assert "<<<<<<<" in project.show(kept, "a.txt")
     assert "nothing to commit" in project.git("status", cwd=workspace.path)
 
@@ -115,7 +115,7 @@ async def test_removal_refuses_or_rescues_what_is_not_saved(project: Project) ->
     removed = await workspace.remove(RESCUE, AT)
     assert isinstance(removed, Removed)
     assert removed.rescued
-    assert project.show(removed.rescued, "x") == "x"
+    assert project.show(removed.rescued.commit, "x") == "x"
     assert not workspace.path.exists()
     assert await workspace.remove(None, AT) == Removed()
     assert project.git("worktree", "list").count("\n") == 0

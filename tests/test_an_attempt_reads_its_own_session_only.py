@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from marathond.domain.limits import ATTEMPT_NOTES_MAX
+from marathond.domain.limits import ATTEMPT_NOTES_MAX, ATTEMPT_QUESTIONS_MAX
 from tests.support.box import Box
 
 ROOT = Path(__file__).parents[1]
@@ -183,3 +183,47 @@ def test_an_attempt_that_talks_without_end_is_cut_short(box: Box) -> None:
     assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("logs", session, "a").out
     assert [said[:2] for said in json.loads(told.read_text())] == [REFUSED] * 2
     assert box.kinds(session).count("attempt.noted") == ATTEMPT_NOTES_MAX
+
+
+CURIOUS = """
+import json, os, pathlib, socket, sys, time
+sys.path.append({root!r})
+from marathonctl.client import Client
+from marathond.domain.errors import MarathonError
+def ask(k):
+    with_no_answer = socket.socket(socket.AF_UNIX)
+    with_no_answer.connect({socket!r})
+    call = {{"jsonrpc": "2.0", "id": k, "method": "attempt/ask", "params": {{"question": f"What about {{k}}?"}}}}
+    with_no_answer.sendall(json.dumps(call).encode() + b"\\n")
+    return with_no_answer
+def refused():
+    try:
+        Client({socket!r}).call("attempt/ask", question="And this?")
+    except MarathonError as error:
+        return [error.kind.slug, error.kind.exit, error.message]
+waiting = [ask(k) for k in range({limit})]
+while len(Client({socket!r}).call("session/why")["reasons"]) < {limit}:
+    time.sleep(0.05)
+pathlib.Path({told!r}).write_text(json.dumps(refused()))
+while not os.path.exists({go!r}):
+    time.sleep(0.05)
+pathlib.Path({told!r}).write_text(json.dumps(refused()))
+"""
+
+
+def test_an_attempt_that_asks_without_end_is_refused(box: Box) -> None:
+    """An attempt may ask so many questions, those of an earlier daemon's time included; the next one is refused in plain words."""
+    program, told, go = box.root / "curious.py", box.root / "told", box.root / "go"
+    words = {"root": str(ROOT), "socket": str(box.places.socket), "told": str(told), "go": str(go)}
+    program.write_text(CURIOUS.format(limit=ATTEMPT_QUESTIONS_MAX, **words))
+    session = box.start(f'[[task]]\nid = "a"\nrun = "{sys.executable} {program}"\nattempts = 1\n')
+    box.until(lambda: told.exists() and told.read_text(), "it has asked a lot")
+    assert json.loads(told.read_text())[:2] == REFUSED
+    assert f"Attempt {session}/a/1 has asked all that it may ask" in json.loads(told.read_text())[2]
+    box.kill_daemon()
+    box.daemon_up()
+    told.write_text("")
+    go.touch()
+    box.wait(session, "done", "failed")
+    assert json.loads(told.read_text())[:2] == REFUSED
+    assert box.kinds(session).count("question.asked") == ATTEMPT_QUESTIONS_MAX

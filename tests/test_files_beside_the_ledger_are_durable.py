@@ -51,12 +51,13 @@ def test_an_environment_is_its_owners_alone(tmp_path: Path) -> None:
     """The file is 0600 in a 0700 folder, holds any value that an environment can, and is gone when it is removed."""
     environments = Environments(tmp_path / "env")
     values = {"API_KEY": "s3cret-ü", "RAW": os.fsdecode(b"\xff\xfe")}
-    environments.write("s1", values)
+    environments.write("s1", Environment(values))
     assert stat.S_IMODE(environments.path("s1").stat().st_mode) == 0o600
     assert stat.S_IMODE(environments.path("s1").parent.stat().st_mode) == 0o700
     assert environments.read("s1") == values
-    environments.write("s1", {"API_KEY": "new"})
+    environments.write("s1", Environment({"API_KEY": "new"}, {"API_KEY": ["s3cret-ü"]}))
     assert environments.read("s1") == {"API_KEY": "new"}
+    assert environments.read("s1").formerly == {"API_KEY": ("s3cret-ü",)}
     environments.remove("s1")
     environments.remove("s1")
     assert environments.read("s1") == {}
@@ -65,15 +66,17 @@ def test_an_environment_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_an_environment_shows_its_names_alone(tmp_path: Path) -> None:
     """No way of printing it, and no error about its file, shows a value."""
-    values = Environment(API_KEY="s3cret", PATH="/bin")
+    values = Environment({"API_KEY": "s3cret", "PATH": "/bin"}, {"API_KEY": ["s3cret"]})
     assert f"{values} {values!r} {[values]}".count("API_KEY, PATH") == 3
     assert "s3cret" not in f"{values} {values!r} {[values]}"
     environments = Environments(tmp_path)
-    for damaged in (b'{"API_KEY": "s3cret', b'["s3cret"]', b'{"API_KEY": ["s3cret"]}', b"\xff s3cret"):
+    whole = b'{"values": {"API_KEY": "s3cret"}, "formerly": {}}'
+    listed = b'{"values": {"API_KEY": ["s3cret"]}, "formerly": {}}'
+    for damaged in (whole[:-20], b'["s3cret"]', b'{"values": ["s3cret"], "formerly": {}}', listed, b"\xff s3cret", b""):
         environments.path("s1").write_bytes(damaged)
         with pytest.raises(MarathonError) as refusal:
             environments.read("s1")
-        assert refusal.value.kind.slug == "partial_artifacts"
+        assert refusal.value.kind.slug == "environment_unreadable"
         assert "s3cret" not in str(refusal.value)
 
 

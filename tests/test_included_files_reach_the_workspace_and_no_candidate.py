@@ -90,7 +90,7 @@ async def test_copies_are_in_no_candidate_and_survive_every_clean(project: Proje
     assert candidate.changed == ("conf/new",)
     await workspace.checkout(candidate.commit, AT)
     (workspace.path / "conf" / "left over").write_text("l")
-    kept = await workspace.reset_fresh(base, rescue_ref(SESSION, "task", 2), AT)
+    kept = (await workspace.reset_fresh(base, rescue_ref(SESSION, "task", 2), AT)).commit
     assert ".env" not in project.files(kept)
     assert sorted(os.listdir(workspace.path / "conf")) == sorted(n.removeprefix("conf/") for n in names[1:])
     assert (workspace.path / ".env").exists()

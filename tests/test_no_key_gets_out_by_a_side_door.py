@@ -1,11 +1,14 @@
 """Whatever way an attempt finds to say its key, it is in no entry and in no file but the environment's."""
 
 import json
+import logging
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from marathond.attempt.redact import Redactor
+from marathond.logs import LineFormatter
 from tests.support.box import Box, script, write
 
 pytestmark = pytest.mark.timeout(60)
@@ -101,3 +104,16 @@ run = "env > {tmp_path}/check"
     assert {who for who, env in seen.items() if "MY_PROXY" in env or "OWN_TOKEN" in env} == {"agent"}
     assert all(env["MY_SETTING"] == "on" and env["PWD"].endswith("/a") for env in seen.values())
     assert all(env["MARATHON_ATTEMPT"].endswith("/a/1") for env in seen.values())
+
+
+def test_the_log_tells_no_key_by_its_looks(tmp_path: Path) -> None:
+    """What a program said, in a message, beside it or in a traceback, is in no line of the log with a vendor's key in it."""
+    key = "ghp_" + "a1B2c3D4e5" * 4
+    try:
+        raise ValueError(f"fatal: https://me:{key}@host/")
+    except ValueError as error:
+        record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "git said %s", (key,), (type(error), error, None))
+    record.url = f"https://me:{key}@host/"
+    line = LineFormatter(Redactor().redact_text).format(record)
+    assert key not in line
+    assert line.count("[redacted:") == 3

@@ -88,7 +88,7 @@ async def test_the_result_stays_in_the_checkout(project: Project) -> None:
     base = project.git("rev-parse", "HEAD")
     workspace = await project.made(base, isolation="none")
     (project.root / "x").write_text("x")
-    kept = await workspace.reset_fresh(base, rescue_ref(SESSION, "task", 2), AT)
+    kept = (await workspace.reset_fresh(base, rescue_ref(SESSION, "task", 2), AT)).commit
     assert project.show(kept, "x") == "x"
     assert project.git("status", "--porcelain") == ""
     (project.root / "y").write_text("y")

@@ -1,9 +1,13 @@
 """However strange the files are that an attempt leaves, the session goes on: nothing is tried for ever."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from marathond.domain.errors import ENVIRONMENT_UNREADABLE, MarathonError
+from marathond.engine.effects.troubles import may_pass
+from marathond.workspace.git import GitError
 from tests.support.box import Box, script, write
 
 pytestmark = pytest.mark.timeout(90)
@@ -142,3 +146,48 @@ prompt = {script(f'run = "python3 {make}"')}
         assert box.wait(session, "done", "failed")["state"] == "failed"
         refused = next(e["body"] for e in box.entries(session) if e["kind"] == "candidate.refused")
         assert refused["reason"] == "it contains a secret that was handed out (in odd\ufffd)"
+
+
+def test_work_that_cannot_be_integrated_fails_its_attempt(tmp_path: Path) -> None:
+    """Also what goes wrong outside of git, here where the patch of a conflict should be stored, is tried a few times and told."""
+    go = tmp_path / "go"
+    plan = f"""
+[defaults]
+attempts = 1
+[[task]]
+id = "a"
+run = "echo one > f"
+[[task]]
+id = "b"
+run = "while ! test -e {go}; do sleep 0.05; done; echo two > f"
+"""
+    with Box(tmp_path) as box:
+        session = box.start(plan)
+        box.until(lambda: box.task(session, "a")["state"] == "done" and box.running(session, "b"), "a is done")
+        blobs = box.state / "blobs"
+        blobs.rename(tmp_path / "blobs")
+        blobs.write_text("in the way")
+        go.touch()
+        box.until(lambda: "candidate.refused" in box.kinds(session), "it is refused", 40)
+        blobs.unlink()
+        (tmp_path / "blobs").rename(blobs)
+        assert box.wait(session, "failed", "done")["state"] == "failed"
+        refused = next(e["body"] for e in box.entries(session) if e["kind"] == "candidate.refused")
+        assert refused["reason"].startswith("its work cannot be committed: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), None),
+        (GitError(["add"], 128, "fatal: write error: No space left on device"), None),
+        (MarathonError(ENVIRONMENT_UNREADABLE, session="s", reason="its file is damaged"), None),
+        (GitError(["update-ref"], 128, "fatal: cannot lock ref 'refs/x': Unable to create 'x.lock': File exists."), 8),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), 8),
+        (GitError(["add"], 128, "fatal: bad object"), 3),
+        (ValueError("not enough values to unpack"), 3),
+    ],
+)
+def test_what_passes_is_told_from_what_stays(error: Exception, tries: int | None) -> None:
+    """A full disk and a damaged environment are waited out, a lock for some minutes, all else is tried three times more."""
+    assert [may_pass(error, n) for n in range(100)] == [tries is None or n < tries for n in range(100)]

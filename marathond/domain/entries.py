@@ -306,13 +306,14 @@ class AttemptLost(Body, frozen=True, kw_only=True):
 class AttemptNoted(Body, frozen=True, kw_only=True):
     """Something the attempt itself said through the socket, or was refused there: how far it is, a file, a forbidden method.
 
-    It is the attempt's word, recorded as such; nothing is decided by it. `blob` holds an attached file.
+    It is the attempt's word, recorded as such; nothing is decided by it. `blob` holds an attached file. `withheld` is our own word:
+    something that an attempt left is kept under no ref, because it contains a secret that was handed out.
     """
 
     kind: ClassVar[str] = "attempt.noted"
     task: str
     attempt: int
-    what: Literal["progress", "attachment", "refused"]
+    what: Literal["progress", "attachment", "refused", "withheld"]
     text: str
     blob: str | None = None
 

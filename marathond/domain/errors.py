@@ -301,6 +301,13 @@ PARTIAL_ARTIFACTS = _kind(
     "Session {session} is only partly there: {reason}.",
     "Restore the state folder from a backup; nothing was executed or changed.",
 )
+ENVIRONMENT_UNREADABLE = _kind(
+    -32058,
+    "environment_unreadable",
+    3,
+    "The stored environment of session {session} cannot be read: {reason}.",
+    "`marathonctl resume {session}`, from a shell that has the values, stores them anew.",
+)
 HEAD_AHEAD = _kind(
     -32052,
     "head_ahead",

@@ -66,6 +66,7 @@ START_TIMEOUT_SECONDS: Final = 20.0
 FINAL_TEXT_BYTES_MAX: Final = 32 * 1024
 ATTACHMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 ATTEMPT_NOTES_MAX: Final = 1_000  # of its progress and attachments, together
+ATTEMPT_QUESTIONS_MAX: Final = 32
 SECRET_BYTES_MIN: Final = 8
 SUPERVISOR_PROTOCOL: Final = 1
 

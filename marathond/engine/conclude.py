@@ -82,7 +82,10 @@ async def _came_to(
 
 async def _zone(engine: Engine, session: Session, spec: Spec, profile: Profile) -> tzinfo | None:
     """The zone in which the agent tells times: its environment came from the user's client, and the daemon may live in another."""
-    name = (await attempt_environment(engine, session, spec, profile, profile.env)).values.get("TZ")
+    try:
+        name = (await attempt_environment(engine, session, spec, profile, profile.env)).values.get("TZ")
+    except MarathonError:
+        return None  # its file is damaged; the end of the attempt is recorded all the same
     try:
         return ZoneInfo(name.removeprefix(":")) if name else None
     except (ValueError, OSError, LookupError):

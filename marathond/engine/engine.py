@@ -8,7 +8,7 @@ restart and a repeated look are all the same to it.
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -39,6 +39,17 @@ Executor = Callable[["Engine", Session, Any, "Handle"], Coroutine[Any, Any, None
 Safe to run again after a crash at any point.
 """
 
+
+class Trouble(NamedTuple):
+    """Why an effect keeps failing, without secrets, and the command that helps, if one does."""
+
+    text: str
+    command: str | None = None
+
+
+Report = Callable[["Engine", Session, Effect, Exception, int], Coroutine[Any, Any, Trouble]]
+"""Logs that an effect has failed, for the time that the number says, and tells what to show of it."""
+
 _STEP_MS = 1000
 """A wall clock that differs by less from the monotonic one is being slewed, or was read a little later."""
 
@@ -53,6 +64,7 @@ class Handle:
         self.effect = effect
         self.stop = anyio.Event()
         self.scope = anyio.CancelScope()
+        self.pause = anyio.CancelScope()
         self.tries = 0
 
 
@@ -89,6 +101,7 @@ class Engine:
         rooms: Rooms,
         agents: Shelf,
         executors: Mapping[type, Executor],
+        report: Report,
         boot_id: str,
         as_root: bool,
         version: str,
@@ -96,17 +109,18 @@ class Engine:
         self.places, self.config, self.clock, self.alarm = places, config, clock, alarm
         self.kernel, self.writer, self.readers, self.blobs = kernel, writer, readers, blobs
         self.environments, self.environment = environments, environment
-        self.rooms, self.agents, self.executors = rooms, agents, executors
+        self.rooms, self.agents, self.executors, self.report = rooms, agents, executors, report
         self.boot_id, self.as_root, self.version = boot_id, as_root, version
         self.stopping = False
         self.keys: dict[str, str] = {}
         self.at_gate: set[str] = set()
         self.notes: dict[tuple[str, str, int], int] = {}
+        self.questions: dict[tuple[str, str, int], int] = {}
         self.opening: dict[str, Opening] = {}
         self.watch = OutputWatch()
         self.started_wall, self.started_ms = clock.wall(), clock.monotonic_ms()
         self.scrubbed: dict[str, Any] | None = None
-        self.trouble: dict[str, dict[tuple[object, ...], str]] = {}
+        self.trouble: dict[str, dict[tuple[object, ...], Trouble]] = {}
         self._handles: dict[str, dict[tuple[object, ...], Handle]] = {}
         self._inbox: dict[str, None] = {}
         self._called = anyio.Event()
@@ -174,6 +188,11 @@ class Engine:
         while not holds():
             await self._committed.wait()
 
+    def nudge(self, session_id: str) -> None:
+        """Tries again at once what failed in a session and waits for its next try."""
+        for handle in self.running(session_id):
+            handle.pause.cancel()
+
     def running(self, session_id: str) -> list[Handle]:
         """The effects of a session that are being performed now."""
         return list(self._handles.get(session_id, {}).values())
@@ -236,14 +255,15 @@ class Engine:
                 try:
                     await self.executors[type(handle.effect)](self, session, handle.effect, handle)
                     break
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - it is reported, and tried again
                     if not self._is_open(session_id, key):
                         break  # another effect settled it, as when two tasks race for the tip
                     handle.tries += 1
-                    self.trouble.setdefault(session_id, {})[key] = str(error) or type(error).__name__
-                    log.exception("session %s: %s failed (%d)", session_id, handle.effect, handle.tries)
+                    trouble = await self.report(self, session, handle.effect, error, handle.tries)
+                    self.trouble.setdefault(session_id, {})[key] = trouble
                 pause = min(_TROUBLE_MAX_SECONDS, _TROUBLE_FIRST_SECONDS * 2 ** min(10, handle.tries - 1))
-                with anyio.move_on_after(pause):  # a stop that was asked for before must not turn the pause into a spin
+                # a stop that was asked for before must not turn the pause into a spin
+                with anyio.move_on_after(pause) as handle.pause:
                     await (anyio.sleep_forever() if handle.stop.is_set() else handle.stop.wait())
         self.trouble.get(session_id, {}).pop(key, None)
         self._handles.get(session_id, {}).pop(key, None)

@@ -13,7 +13,7 @@ import anyio.to_thread
 from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
 from marathond.domain.errors import NOT_PERMITTED, MarathonError
-from marathond.domain.limits import ATTACHMENT_BYTES_MAX, ATTEMPT_NOTES_MAX
+from marathond.domain.limits import ATTACHMENT_BYTES_MAX, ATTEMPT_NOTES_MAX, ATTEMPT_QUESTIONS_MAX
 from marathond.domain.session import Session
 from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine
@@ -112,8 +112,12 @@ def _regular_file(workspace: Path, path: str) -> Path | None:
 
 
 async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, Any]:
-    """Asks the user a question that yes or no answers, and waits for the answer, or for the end of the attempt."""
+    """Asks the user a question that yes or no answers, and waits for the answer, or for the end of the attempt.
+
+    Raises NOT_PERMITTED for an attempt that has asked too much.
+    """
     session, task, _ = who
+    await _count_question(engine, who)
     asked: list[str] = []
     text = await _redacted(engine, who, str(question.get("question") or question.get("text") or ""))
 
@@ -135,13 +139,33 @@ async def _count(engine: Engine, who: Who) -> None:
     if who not in engine.notes:
         bodies = [entry.body async for entry in session_entries(engine, session)]
         notes = [b for b in bodies if isinstance(b, e.AttemptNoted) and (b.task, b.attempt) == (task, attempt)]
-        engine.notes.setdefault(who, sum(note.what != "refused" for note in notes))
+        engine.notes.setdefault(who, sum(note.what in ("progress", "attachment") for note in notes))
     if engine.notes[who] >= ATTEMPT_NOTES_MAX:
         hint = f"Progress and attachments are recorded {ATTEMPT_NOTES_MAX:,} times for each attempt: say less, or attach more at once."
         raise MarathonError(
             NOT_PERMITTED, reason=f"Attempt {session}/{task}/{attempt} has said all that is recorded", hint=hint
         )
     engine.notes[who] += 1
+
+
+async def _count_question(engine: Engine, who: Who) -> None:
+    """Makes sure that the attempt may ask once more; what it asked in the time of earlier daemons is in the ledger."""
+    session, task, attempt = who
+    if who not in engine.questions:
+        asked, mine = 0, False
+        async for entry in session_entries(engine, session):
+            match entry.body:
+                case e.AttemptIntended(task=of, attempt=number) if of == task:
+                    mine = number == attempt
+                case e.QuestionAsked(about="agent", task=of) if of == task and mine:
+                    asked += 1
+        engine.questions.setdefault(who, asked)
+    if engine.questions[who] >= ATTEMPT_QUESTIONS_MAX:
+        hint = f"An attempt may ask {ATTEMPT_QUESTIONS_MAX} questions: decide by yourself from here on."
+        raise MarathonError(
+            NOT_PERMITTED, reason=f"Attempt {session}/{task}/{attempt} has asked all that it may ask", hint=hint
+        )
+    engine.questions[who] += 1
 
 
 async def _note(engine: Engine, who: Who, what: What, text: str, blob: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """Everything an attempt needs before it starts: its workspace in the right state, its words, its command, its environment."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,18 +12,23 @@ from marathond.attempt.environment import AttemptEnvironment
 from marathond.attempt.job import Job
 from marathond.attempt.records import write_durably
 from marathond.attempt.redact import Redactor
+from marathond.domain import entries as e
 from marathond.domain.contract import Task as Spec
 from marathond.domain.session import Attempt, Done, Session
+from marathond.engine.effects.troubles import told
 from marathond.engine.engine import Engine
-from marathond.engine.environment import attempt_environment, check_environment
+from marathond.engine.environment import attempt_environment, check_environment, forbidden_in
 from marathond.engine.handoff import Past, continuation, opening
 from marathond.engine.past import past_of
 from marathond.planning.templates import render
 from marathond.store.files import make_folder
 from marathond.workspace.isolation import Created, Workspace
 from marathond.workspace.refs import rescue_ref
+from marathond.workspace.rescue import Rescued
 
 MARKER = "MARATHON_ATTEMPT"
+
+_NAMED_MAX = 20
 
 
 class Ready(NamedTuple):
@@ -80,18 +84,31 @@ async def _make_room(engine: Engine, session: Session, task_id: str, attempt: At
     What was judged is the candidate: where it failed, its files come back, whatever the checks have done to them since.
     """
     workspace, new = await room_at(engine, session, task_id, attempt.start)
+    forbidden = await forbidden_in(engine, session)
     if attempt.mode == "fresh" and not new:
-        kept = rescue_ref(session.id, task_id, attempt.number)
-        await workspace.reset_fresh(attempt.start, kept, engine.clock.wall())
+        ref = rescue_ref(session.id, task_id, attempt.number)
+        kept = await workspace.rescue(ref, engine.clock.wall(), forbidden)
+        if kept.withheld or kept.commits_withheld:  # recorded before it is gone
+            await engine.append(session.id, await _withheld(engine, session, task_id, attempt, kept))
+        await workspace.reset_fresh(attempt.start, ref, engine.clock.wall(), forbidden)
     elif past is not None and past.why == "failed" and past.attempt.candidate is not None:
-        await workspace.checkout(past.attempt.candidate.commit, engine.clock.wall())
+        await workspace.checkout(past.attempt.candidate.commit, engine.clock.wall(), forbidden)
     return workspace
+
+
+async def _withheld(engine: Engine, session: Session, task_id: str, attempt: Attempt, kept: Rescued) -> e.AttemptNoted:
+    what = ["its own commits"] if kept.commits_withheld else []
+    what += [*kept.withheld[:_NAMED_MAX], *([f"{n} more"] if (n := len(kept.withheld) - _NAMED_MAX) > 0 else [])]
+    text = f"of what was in the workspace this is not kept, since it contains a secret that was handed out: {', '.join(what)}"
+    clean = await told(engine, session, task_id, text)
+    return e.AttemptNoted(task=task_id, attempt=attempt.number, what="withheld", text=clean)
 
 
 async def room_at(engine: Engine, session: Session, task_id: str, commit: str) -> tuple[Workspace, bool]:
     """The task's workspace, and whether it had to be made, at `commit`; a new one is not set up yet."""
     workspace = await engine.rooms.workspace(session, task_id)
-    made = await workspace.ensure(commit, f"marathon session {session.id}", engine.clock.wall())
+    forbidden = await forbidden_in(engine, session)
+    made = await workspace.ensure(commit, f"marathon session {session.id}", engine.clock.wall(), forbidden)
     if isinstance(made, Created):
         await anyio.to_thread.run_sync(lambda: setup_marker(engine, session.id, task_id).unlink(missing_ok=True))
     return workspace, isinstance(made, Created)
@@ -108,7 +125,7 @@ def _command(
     past: Past | None,
 ) -> Launch:
     scripted = profile.reader == "scripted"  # words are no TOML
-    prompt = spec.run if spec.run is not None else render(spec.prompt or "", _names(session))
+    prompt = asked(session, spec)
     return launch.build(
         profile,
         mode=attempt.mode,
@@ -125,10 +142,14 @@ def _command(
     )
 
 
-def _names(session: Session) -> Mapping[str, str]:
-    """What a prompt's names stand for: the variables, and the final words of the tasks that are done."""
+def asked(session: Session, spec: Spec) -> str:
+    """What a task's attempts are told to do: its command, or its prompt, in whose names are filled in the variables and the final
+    words of the tasks that are done.
+    """
+    if spec.run is not None:
+        return spec.run
     texts = {f"task.{i}.text": t.text for i, t in session.tasks.items() if isinstance(t.phase, Done)}
-    return {**session.plan.contract.variables, **texts}
+    return render(spec.prompt or "", {**session.plan.contract.variables, **texts})
 
 
 def _write(where: Path, name: str, content: bytes) -> None:

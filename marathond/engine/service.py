@@ -28,6 +28,7 @@ from marathond.engine.effects.checks import run_checks
 from marathond.engine.effects.deliveries import deliver
 from marathond.engine.effects.runs import open_run
 from marathond.engine.effects.tips import move_tip
+from marathond.engine.effects.troubles import report
 from marathond.engine.engine import Engine, Executor
 from marathond.engine.history import session_entries
 from marathond.engine.kernel import Broken, Kernel
@@ -104,6 +105,7 @@ async def open_services(
             rooms=Rooms(places),
             agents=shelf,
             executors=EXECUTORS,
+            report=report,
             boot_id=boot or boot_id(),
             as_root=os.geteuid() == 0,
             version=__version__,
@@ -182,7 +184,9 @@ class Service:
             return broken_status(session_id, found.what)
         words = await anyio.to_thread.run_sync(outputs.last_words, engine, found)
         kernel = engine.kernel
-        return status(found, kernel.box, kernel.capacity, kernel.leases(), words, engine.clock.wall())
+        told = status(found, kernel.box, kernel.capacity, kernel.leases(), words, engine.clock.wall())
+        told["reasons"] += [{k: v for k, v in r.items() if k != "command"} for r in self._troubles(found.id)]
+        return told
 
     async def list_sessions(self, *, cwd: str | None, all: bool) -> Result:  # noqa: A002 - the name on the wire
         """Sessions, newest first; without `all` those that are unfinished or of the last seven days."""
@@ -219,8 +223,14 @@ class Service:
         """Effects that keep failing in the world outside."""
         found = self.engine.trouble.get(session_id, {})
         return [
-            {"kind": "gate", "task": None, "text": f"it is tried again: {text}", "due_at": None, "command": None}
-            for text in found.values()
+            {
+                "kind": "gate",
+                "task": None,
+                "text": text if command else f"it is tried again: {text}",
+                "due_at": None,
+                "command": command,
+            }
+            for text, command in found.values()
         ]
 
     async def task(self, *, session: str | None, cwd: str | None, task: str) -> Result:

@@ -4,13 +4,16 @@ A daemon that is killed right after a session's end has not got round to that; t
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio.to_thread
 
+from marathond.attempt.redact import Redactor
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Done, Session
 from marathond.engine.engine import Engine
+from marathond.engine.environment import all_secrets, stored
 from marathond.engine.sessions import find, known
 from marathond.workspace.git import GitError
 from marathond.workspace.isolation import Removed
@@ -24,8 +27,9 @@ async def tidy(engine: Engine, session: Session) -> None:
     async with engine.rooms.tidying(session.id):
         try:
             if session.end is not None and _rests(engine, session):
+                secrets = await _secrets(engine, session)
                 await anyio.to_thread.run_sync(engine.environments.remove, session.id)
-                await _remove_worktrees(engine, session)
+                await _remove_worktrees(engine, session, secrets)
         except OSError as error:
             log.warning("session %s: not all could be given back: %s", session.id, error)  # the next start tries again
         if _rests(engine, session):
@@ -38,24 +42,45 @@ def _rests(engine: Engine, session: Session) -> bool:
     return now.run is None and now.runs == session.runs and session.id not in engine.at_gate
 
 
-async def _remove_worktrees(engine: Engine, session: Session) -> None:
+async def _secrets(engine: Engine, session: Session) -> Mapping[str, str] | None:
+    """What the session's tasks were handed; None where nobody knows any more."""
+    try:
+        return await all_secrets(engine, session) if await stored(engine, session) else None
+    except MarathonError as error:
+        log.warning("session %s: %s", session.id, error.message)
+        return None
+
+
+async def _remove_worktrees(engine: Engine, session: Session, secrets: Mapping[str, str] | None) -> None:
     """Those of tasks that are done go; what they hold beside their checkpoint is kept under a ref. The others go when they
     hold nothing unsaved, and stay otherwise, for a retry or for a person to look at.
     """
     if not (engine.places.workspaces / session.id).is_dir():
         return
+    redactor = Redactor(secrets or {})
+    forbidden = redactor.contains_secret if secrets else None
     for task_id, task in session.tasks.items():
         if not task.begun:
             continue
         if not _rests(engine, session):
             return
-        kept = rescue_ref(session.id, task_id, task.begun + 1) if isinstance(task.phase, Done) else None
+        # where nobody knows what may not be kept, what is unsaved goes under no ref and the worktree stays
+        done = secrets is not None and isinstance(task.phase, Done)
+        kept = rescue_ref(session.id, task_id, task.begun + 1) if done else None
         try:
             workspace = await engine.rooms.workspace(session, task_id)
-            if isinstance(await workspace.remove(kept, engine.clock.wall()), Removed):
+            removed = await workspace.remove(kept, engine.clock.wall(), forbidden)
+            if isinstance(removed, Removed):
+                if removed.rescued is not None and removed.rescued.withheld:
+                    log.warning(
+                        "session %s: %d files of %s went unsaved with a secret in them",
+                        session.id, len(removed.rescued.withheld), task_id,
+                    )  # fmt: skip
                 await anyio.to_thread.run_sync(_forget, engine.places.workspaces / session.id, task_id)
         except (MarathonError, GitError, OSError) as error:
-            log.warning("session %s: the workspace of %s stays: %s", session.id, task_id, error)
+            log.warning(
+                "session %s: the workspace of %s stays: %s", session.id, task_id, redactor.redact_text(str(error))
+            )
 
 
 def _forget(folder: Path, task_id: str) -> None:

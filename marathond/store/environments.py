@@ -1,19 +1,28 @@
 """The values of environment variables that a session's attempts may see.
 
 They may be secrets, so they are in no entry, no blob and no log: only in one file per unfinished session that only its
-owner may read, removed when the session ends. Blocking: async callers use a thread.
+owner may read, removed when the session ends. With them lie the secrets that a refresh replaced, since what was written before
+may still hold them. Blocking: async callers use a thread.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
-from marathond.domain.errors import PARTIAL_ARTIFACTS, MarathonError
+from marathond.domain.errors import ENVIRONMENT_UNREADABLE, MarathonError
 from marathond.store.files import make_folder, remove_durably, sweep_temporaries, write_durably
 
 
 class Environment(dict[str, str]):
-    """Names and values. Shown by its names alone."""
+    """Names and values. Shown by its names alone.
+
+    `formerly` are secrets that variables held earlier in the session, by name and oldest first. Nobody is handed them any more.
+    """
+
+    def __init__(self, values: Mapping[str, str] = {}, formerly: Mapping[str, Sequence[str]] = {}) -> None:
+        super().__init__(values)
+        self.formerly = {name: tuple(old) for name, old in formerly.items()}
 
     def __repr__(self) -> str:
         return f"Environment({', '.join(sorted(self))})"
@@ -27,25 +36,27 @@ class Environments:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, session: str, values: Mapping[str, str]) -> None:
+    def write(self, session: str, environment: Environment) -> None:
         """Stores a session's values durably, in place of the earlier ones. Raises OSError."""
         make_folder(self._root)
+        stored = {"values": dict(environment), "formerly": environment.formerly}
         # The standard library's JSON carries values that are no UTF-8 (as lone surrogates), and so may an environment.
-        write_durably(self.path(session), json.dumps(dict(values), sort_keys=True).encode())
+        write_durably(self.path(session), json.dumps(stored, sort_keys=True).encode())
 
     def read(self, session: str) -> Environment:
-        """A session's values; empty when none are stored. Raises PARTIAL_ARTIFACTS for a file that cannot be read."""
+        """A session's values; empty when none are stored. Raises ENVIRONMENT_UNREADABLE for a file that cannot be read."""
         try:
-            values = json.loads(self.path(session).read_bytes())
-            if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-                raise ValueError("not an object of strings")
-            return Environment(values)
+            stored = json.loads(self.path(session).read_bytes())
+            values, formerly = stored["values"], stored["formerly"]
+            if not all(isinstance(value, str) for value in (*values.values(), *chain(*formerly.values()))):
+                raise TypeError("not an object of strings")
+            return Environment(values, formerly)
         except FileNotFoundError:
             return Environment()
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # The error's own text may quote the content, so it is left out.
-            reason = f"its environment file cannot be read ({type(error).__name__})"
-            raise MarathonError(PARTIAL_ARTIFACTS, session=session, reason=reason) from None
+            reason = f"its file is damaged ({type(error).__name__})"
+            raise MarathonError(ENVIRONMENT_UNREADABLE, session=session, reason=reason) from None
 
     def remove(self, session: str) -> None:
         """Forgets a session's values for good. Raises OSError."""

@@ -6,6 +6,9 @@ shared, a contract with this isolation runs one task at a time. What an agent co
 if the user had done it; it is never taken back.
 """
 
+import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,10 +18,12 @@ import anyio.to_thread
 from marathond.domain.errors import CHECKOUT_BUSY, DIRTY_CHECKOUT, MarathonError
 from marathond.places import Places
 from marathond.store.files import make_folder, write_durably
+from marathond.workspace.apart import apart
 from marathond.workspace.isolation import Created, Existing, Kept, Removed
+from marathond.workspace.leaks import Forbidden
 from marathond.workspace.locks import Lease, lock_path
 from marathond.workspace.repository import Repository
-from marathond.workspace.rescue import rescue
+from marathond.workspace.rescue import Rescued, rescue
 from marathond.workspace.tree import WorkingTree
 
 _FILES_SHOWN: Final = 5
@@ -51,7 +56,7 @@ class Checkout:
         """The files, with our own index."""
         return WorkingTree(self.path, self.repository.git_dir, self.folder, owns_head=False)
 
-    async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
+    async def ensure(self, commit: str, reason: str, at: int, forbidden: Forbidden | None = None) -> Created | Existing:
         """Takes the session's lease on the checkout and, for a task that is new there, puts the files of `commit` there.
 
         Raises MarathonError: CHECKOUT_BUSY when another session has the lease, DIRTY_CHECKOUT when the session is new
@@ -67,27 +72,27 @@ class Checkout:
             await anyio.to_thread.run_sync(make_folder, self.folder.parent)
             await anyio.to_thread.run_sync(write_durably, started, b"")
         await anyio.to_thread.run_sync(make_folder, self.folder)
-        await self._put(commit, "0", at)
+        await self._put(commit, "0", at, forbidden)
         await anyio.to_thread.run_sync(self.tree.remember, await self.repository.resolve("HEAD"))
         return Created()
 
-    async def checkout(self, commit: str, at: int) -> None:
+    async def checkout(self, commit: str, at: int, forbidden: Forbidden | None = None) -> None:
         """Files that are `commit`'s already are left alone. Otherwise their state is kept first, see `_put`. Three processes."""
-        await self._put(commit, "checkout", at)
+        await self._put(commit, "checkout", at, forbidden)
 
-    async def rescue(self, ref: str, at: int) -> str:
+    async def rescue(self, ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
         """See `rescue.rescue`."""
-        return await rescue(self.repository, self.tree, ref, at)
+        return await rescue(self.repository, self.tree, ref, at, forbidden)
 
-    async def reset_fresh(self, commit: str, rescue_ref: str, at: int) -> str:
+    async def reset_fresh(self, commit: str, rescue_ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
         """Rescue, then the files of `commit`."""
-        kept = await self.rescue(rescue_ref, at)
-        await self.tree.put(commit)
+        kept = await self.rescue(rescue_ref, at, forbidden)
+        await self._overwrite(commit, kept)
         return kept
 
-    async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
+    async def remove(self, rescue_ref: str | None, at: int, forbidden: Forbidden | None = None) -> Removed | Kept:
         """The checkout is the user's: it stays, with the result in it."""
-        del rescue_ref, at
+        del rescue_ref, at, forbidden
         return Removed()
 
     def release(self) -> None:
@@ -117,11 +122,26 @@ class Checkout:
             shown = ", ".join(changes[:_FILES_SHOWN]).encode("utf-8", "backslashreplace").decode() + more
             raise MarathonError(DIRTY_CHECKOUT, repo=self.path, files=shown)
 
-    async def _put(self, commit: str, name: str, at: int) -> None:
+    async def _put(self, commit: str, name: str, at: int, forbidden: Forbidden | None = None) -> None:
         """The user may be editing here too, so what differs from `commit` is kept under the rescue ref `name` first."""
-        snapshot = await self.tree.snapshot(commit)
+        async with apart(self.repository, self.tree) as (there, _):
+            snapshot = await there.snapshot(commit)
         if not snapshot.changes:
             await self.tree.adopt(snapshot.index_file, commit)
             return
-        await self.rescue(f"refs/marathon/{self.session}/rescue/{self.task}/{name}", at)
+        kept = await self.rescue(f"refs/marathon/{self.session}/rescue/{self.task}/{name}", at, forbidden)
+        await self._overwrite(commit, kept)
+
+    async def _overwrite(self, commit: str, kept: Rescued) -> None:
+        """What no ref may hold is moved into the state folder first: here it can be the user's own."""
+        await anyio.to_thread.run_sync(self._set_aside, kept.withheld)
         await self.tree.put(commit)
+
+    def _set_aside(self, paths: Sequence[str]) -> None:
+        k = 1
+        while (aside := self.folder.with_name(f"{self.folder.name}.withheld-{k}")).exists():
+            k += 1
+        for path in paths:
+            if os.path.lexists(self.path / path):
+                make_folder((aside / path).parent)
+                shutil.move(self.path / path, aside / path)

@@ -91,13 +91,14 @@ class Git:
     """Git in one folder.
 
     With `git_dir` (and `work_tree`) nothing is discovered: a damaged worktree cannot fall through to a repository
-    above it. Without, only `cwd` itself is looked at, unless `discover` is set.
+    above it. Without, only `cwd` itself is looked at, unless `discover` is set. With `objects` new objects go there.
     """
 
     cwd: Path
     git_dir: Path | None = None
     work_tree: Path | None = None
     index: Path | None = None
+    objects: Path | None = None
     discover: bool = False
 
     def with_index(self, index: Path) -> "Git":
@@ -123,6 +124,7 @@ class Git:
             ("GIT_DIR", self.git_dir),
             ("GIT_WORK_TREE", self.work_tree),
             ("GIT_INDEX_FILE", self.index),
+            ("GIT_OBJECT_DIRECTORY", self.objects),
         ):
             if value is not None:
                 env[name] = str(value)

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from marathond.workspace.leaks import Forbidden
 from marathond.workspace.repository import Repository
+from marathond.workspace.rescue import Rescued
 from marathond.workspace.tree import WorkingTree
 
 
@@ -18,9 +20,9 @@ class Existing(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """The workspace is gone; `rescued` is the commit that keeps what was not saved, if there was anything."""
+    """The workspace is gone; `rescued` is what was kept of what was not saved, if there was anything."""
 
-    rescued: str | None = None
+    rescued: Rescued | None = None
 
 
 class Kept(NamedTuple):
@@ -36,7 +38,7 @@ class WorkspaceMissing(FileNotFoundError):  # noqa: N818 - it says what is the c
 class Workspace(Protocol):
     """The folder a task's attempts work in. Its methods are called by one caller at a time, with no attempt alive.
 
-    Commits are full ids; `at` is an instant in microseconds. All raise GitError when git fails,
+    Commits are full ids; `at` is an instant in microseconds; what `forbidden` is true of goes under no ref. All raise GitError when git fails,
     and all but `ensure` WorkspaceMissing when there is none.
     """
 
@@ -52,19 +54,19 @@ class Workspace(Protocol):
     def tree(self) -> WorkingTree:
         """Its files as candidates are made from them."""
 
-    async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
+    async def ensure(self, commit: str, reason: str, at: int, forbidden: Forbidden | None = None) -> Created | Existing:
         """Makes the workspace at `commit` unless it exists; mends what a crash left half made."""
 
-    async def checkout(self, commit: str, at: int) -> None:
+    async def checkout(self, commit: str, at: int, forbidden: Forbidden | None = None) -> None:
         """Puts the tree of `commit` there for checks, with the set-up environment (ignored files) kept."""
 
-    async def rescue(self, ref: str, at: int) -> str:
-        """Keeps the state of the files under `ref`; the commit's id."""
+    async def rescue(self, ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
+        """Keeps the state of the files under `ref`, less what is forbidden."""
 
-    async def reset_fresh(self, commit: str, rescue_ref: str, at: int) -> str:
-        """Keeps the state under `rescue_ref`, then starts over at `commit`; the rescue commit's id. Ignored files stay."""
+    async def reset_fresh(self, commit: str, rescue_ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
+        """Keeps the state under `rescue_ref`, then starts over at `commit`. Ignored files stay."""
 
-    async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
+    async def remove(self, rescue_ref: str | None, at: int, forbidden: Forbidden | None = None) -> Removed | Kept:
         """Removes the workspace; what is not saved goes to `rescue_ref` first, or without one keeps the workspace."""
 
     def release(self) -> None:

@@ -45,18 +45,20 @@ class Placed(msgspec.Struct, frozen=True):
 class WorkingTree:
     """Files at `path`, of the repository or worktree at `git_dir`.
 
-    `owns_head`: HEAD and the index in `git_dir` are ours to set (a worktree we made), not the user's.
+    `owns_head`: HEAD and the index in `git_dir` are ours to set (a worktree we made), not the user's. `objects` is where objects are
+    written when not into the repository.
     """
 
     path: Path
     git_dir: Path
     private: Path
     owns_head: bool
+    objects: Path | None = None
 
     @property
     def git(self) -> Git:
         """Git here, naming the git folder and the files outright: a broken `.git` cannot lead it elsewhere."""
-        return Git(self.path, git_dir=self.git_dir, work_tree=self.path)
+        return Git(self.path, git_dir=self.git_dir, work_tree=self.path, objects=self.objects)
 
     @property
     def discovered(self) -> Git:
@@ -90,6 +92,20 @@ class WorkingTree:
             return text.strip()
         asked = await self.git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False)
         return asked.text if asked.code == 0 else None
+
+    async def branch(self) -> str | None:
+        """The full name of the branch that HEAD is on; None when it is detached."""
+        text = await anyio.to_thread.run_sync((self.git_dir / "HEAD").read_text)
+        return text.removeprefix("ref:").strip() if text.startswith("ref:") else None
+
+    async def leave(self, commit: str) -> None:
+        """Detaches HEAD at `commit`, where it is ours, and forgets where it was. Index and files stay. One process."""
+        if not self.owns_head:
+            return
+        await anyio.to_thread.run_sync(self._drop_operations)
+        await self.git.run("update-ref", "--no-deref", "HEAD", commit)
+        for name in ("logs/HEAD", "ORIG_HEAD"):  # what they name is kept from being collected
+            (self.git_dir / name).unlink(missing_ok=True)
 
     # --- taking -----------------------------------------------------------------------------------------
     async def snapshot(self, start: str, exclude: Sequence[bytes] = ()) -> Snapshot:

@@ -12,10 +12,11 @@ from marathond.store.files import make_folder, write_durably
 from marathond.workspace.git import GitError
 from marathond.workspace.include import IncludeError, include_files
 from marathond.workspace.isolation import Created, Existing, Kept, Removed, WorkspaceMissing
+from marathond.workspace.leaks import Forbidden
 from marathond.workspace.nested import find_nested, unsaved_submodules, update_submodules
 from marathond.workspace.refs import session_refs
 from marathond.workspace.repository import Repository
-from marathond.workspace.rescue import rescue, take
+from marathond.workspace.rescue import Rescued, let_go, rescue, take
 from marathond.workspace.tree import WorkingTree
 
 
@@ -39,7 +40,7 @@ class Worktree:
             raise WorkspaceMissing(f"{self.path} is not a worktree that git knows")
         return WorkingTree(self.path, admin, admin / "marathon", owns_head=True)
 
-    async def ensure(self, commit: str, reason: str, at: int) -> Created | Existing:
+    async def ensure(self, commit: str, reason: str, at: int, forbidden: Forbidden | None = None) -> Created | Existing:
         """Makes the worktree at `commit`, locked with `reason`, unless it is there and complete.
 
         What cannot be trusted is renamed, never deleted: a folder that git does not know as this worktree, or one
@@ -74,7 +75,7 @@ class Worktree:
             raise
         return Created(quarantined)
 
-    async def checkout(self, commit: str, at: int) -> None:
+    async def checkout(self, commit: str, at: int, forbidden: Forbidden | None = None) -> None:
         """Three processes, two right after a candidate of the same files; more when the tree has submodules."""
         tree = self.tree
         await anyio.to_thread.run_sync(self._mend_link, tree.git_dir)
@@ -82,22 +83,29 @@ class Worktree:
             await anyio.to_thread.run_sync(set_aside, self.path / os.fsdecode(nested), self.path)
         await self._submodules(tree)
 
-    async def rescue(self, ref: str, at: int) -> str:
+    async def rescue(self, ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
         """See `rescue.rescue`."""
-        return await rescue(self.repository, self.tree, ref, at)
+        return await rescue(self.repository, self.tree, ref, at, forbidden)
 
-    async def reset_fresh(self, commit: str, rescue_ref: str, at: int) -> str:
-        """Rescue, then checkout. Nested repositories of the agent are set aside whole, with their history."""
-        kept = await self.rescue(rescue_ref, at)
+    async def reset_fresh(self, commit: str, rescue_ref: str, at: int, forbidden: Forbidden | None = None) -> Rescued:
+        """Rescue, then checkout. Nested repositories of the agent are set aside whole, with their history.
+
+        What was withheld is gone with that: it was in this workspace alone.
+        """
+        kept = await self.rescue(rescue_ref, at, forbidden)
+        if kept.commits_withheld:
+            await self.tree.leave(commit)
         await self.checkout(commit, at)
         return kept
 
-    async def remove(self, rescue_ref: str | None, at: int) -> Removed | Kept:
-        """Ignored files, being build products and copies, go with the worktree. Ten processes at most."""
+    async def remove(self, rescue_ref: str | None, at: int, forbidden: Forbidden | None = None) -> Removed | Kept:
+        """Ignored files, being build products and copies, go with the worktree, and what was withheld. Thirteen processes at most."""
         admin = self._admin()
         if admin is None or not self._is_folder():
             return Removed() if self._is_absent() else Kept("git does not know it as a worktree")
         tree = self.tree
+        if forbidden is not None:
+            await let_go(tree, forbidden)
         if (self.path / ".gitmodules").exists() and (unsaved := await unsaved_submodules(tree.discovered)):
             return Kept("; ".join(unsaved))
         if await find_nested(tree.git):
@@ -106,7 +114,7 @@ class Worktree:
         if await self._is_unsaved(tree):
             if rescue_ref is None:
                 return Kept("it holds work that is saved nowhere else")
-            rescued = await self.rescue(rescue_ref, at)
+            rescued = await self.rescue(rescue_ref, at, forbidden)
         await self._unregister()
         return Removed(rescued)
 
@@ -170,7 +178,7 @@ class Worktree:
 
     async def _is_unsaved(self, tree: WorkingTree) -> bool:
         """Whether the files are no commit's, or HEAD is below no ref. Candidates and checkpoints are the session's commits."""
-        head, snapshot = await take(tree)
+        head, snapshot = await take(self.repository, tree)
         if snapshot.changes:
             mine = session_refs(self.path.parent.name) + "/"
             saved = await self.repository.git.run("for-each-ref", "--format=%(tree)", "--", mine)

@@ -23,7 +23,7 @@ from marathond.domain.errors import CHECKOUT_BUSY, MarathonError
 from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.session import Attempt, Dispatched, Session
 from marathond.engine.conclude import conclude, said_thread
-from marathond.engine.effects.troubles import is_full, told
+from marathond.engine.effects.troubles import is_full, is_unreadable, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.prepare import Ready, prepare
 from marathond.workspace.git import GitError
@@ -63,12 +63,12 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
 async def _begin(
     engine: Engine, session: Session, effect: DriveAttempt, attempt: Attempt, where: Path, handle: Handle
 ) -> Started | None:
-    """Prepares and starts; None when there was nothing to start, and that is recorded. Raises where a disk is full."""
+    """Prepares and starts; None when there was nothing to start, and that is recorded. Raises where a disk is full or the environment is damaged."""
     try:
         ready = await _prepared(engine, session, effect, attempt, where, handle)
         started = ready and await _launched(where, ready)
     except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
-        if is_full(error):
+        if is_full(error) or is_unreadable(error):
             raise  # no fault of the attempt: it is tried again and costs none
         reason = await told(engine, session, effect.task, str(error))
         log.warning("session %s: %s/%d could not be started: %s", session.id, effect.task, effect.attempt, reason)

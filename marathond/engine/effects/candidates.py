@@ -11,8 +11,8 @@ from marathond.domain.session import Attempt, Session
 from marathond.engine.effects.troubles import may_pass, plain, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import secrets_of
-from marathond.workspace.candidate import Candidate, Refused, make_candidate
-from marathond.workspace.git import GitError
+from marathond.engine.prepare import asked
+from marathond.workspace.candidate import Candidate, Refused, Withheld, make_candidate
 from marathond.workspace.integrate import Conflict, integrate
 from marathond.workspace.isolation import WorkspaceMissing
 from marathond.workspace.message import checkpoint_message
@@ -25,23 +25,26 @@ _PATHS_CHARS_MAX = 32_000
 async def candidate(engine: Engine, session: Session, effect: MakeCandidate, handle: Handle) -> None:
     """See the module. Where there is a candidate already, the tip has moved since: it is replayed onto the new one.
 
-    What git cannot take, such as a file that a filter refuses, is tried again a few times and then fails the attempt.
+    What cannot be done, such as to commit a file that a filter refuses, is tried again a few times and then fails the attempt.
     """
+    try:
+        bodies = await _outcome(engine, session, effect)
+    except Exception as error:
+        # a workspace that is gone never comes back
+        if not isinstance(error, WorkspaceMissing) and may_pass(error, handle.tries):
+            raise
+        why = f"its work cannot be committed: {str(error) or type(error).__name__}"
+        bodies = [await _refused(engine, session, effect, Refused(why, ()))]
+    await engine.append(session.id, *bodies)
+
+
+async def _outcome(engine: Engine, session: Session, effect: MakeCandidate) -> list[e.Body]:
     attempt = session.tasks[effect.task].attempt
     assert attempt is not None
-    try:
-        made = _recorded(attempt) or await _make(engine, session, effect, attempt)
-    except (GitError, OSError) as error:
-        if may_pass(error, handle.tries) and not isinstance(
-            error, WorkspaceMissing
-        ):  # one that is gone comes never back
-            raise
-        made = Refused(f"its work cannot be committed: {error}", ())
+    made = _recorded(attempt) or await _make(engine, session, effect, attempt)
+    notes = [await _noted(engine, session, effect, made.withheld)] if made.withheld else []
     if isinstance(made, Refused):
-        listed = f" (in {', '.join(made.paths[:5])})" if made.paths else ""
-        reason = await told(engine, session, effect.task, f"{made.reason}{listed}")
-        await engine.append(session.id, e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason))
-        return
+        return [*notes, await _refused(engine, session, effect, made)]
     repository = await engine.rooms.repository(session)
     ref = candidate_ref(session.id, effect.task, effect.attempt)
     message = _message(session, effect.task)
@@ -55,14 +58,27 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, han
             paths=_listed(fitted.paths),
             patch=patch,
         )
-        await engine.append(session.id, conflicted)
-        return
+        return [*notes, conflicted]
     body = e.CandidateMade(
         task=effect.task, attempt=effect.attempt, commit=fitted.commit, tree=fitted.tree, parent=fitted.parent,
         changed_files=made.changed_files or (attempt.candidate.changed_files if attempt.candidate else 0),
         empty=fitted.empty,
     )  # fmt: skip
-    await engine.append(session.id, body)
+    return [*notes, body]
+
+
+async def _refused(engine: Engine, session: Session, effect: MakeCandidate, made: Refused) -> e.CandidateRefused:
+    listed = f" (in {', '.join(made.paths[:5])})" if made.paths else ""
+    reason = await told(engine, session, effect.task, f"{made.reason}{listed}")
+    return e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason)
+
+
+async def _noted(engine: Engine, session: Session, effect: MakeCandidate, withheld: Withheld) -> e.AttemptNoted:
+    text = "its own commits are not kept, since they contain a secret that was handed out"
+    if withheld.branch:
+        text += f"; {withheld.branch} still holds them"
+    clean = await told(engine, session, effect.task, text)
+    return e.AttemptNoted(task=effect.task, attempt=effect.attempt, what="withheld", text=clean)
 
 
 def _listed(paths: Sequence[str]) -> list[str]:
@@ -103,11 +119,10 @@ async def _make(engine: Engine, session: Session, effect: MakeCandidate, attempt
 def _message(session: Session, task_id: str) -> str:
     """The subject names the task and the first line of what was asked; the ledger's head travels as a trailer."""
     spec = session.plan.tasks[task_id]
-    asked = (spec.run or spec.prompt or "").strip()
-    summary = (
-        session.plan.contract.goal or session.name if asked.startswith("[[") else asked
-    )  # a list of actions is no sentence
+    text = asked(session, spec).strip()
+    if text.startswith("[["):  # a list of actions is no sentence
+        text = (session.plan.contract.goal or session.name).strip()
     return checkpoint_message(
-        task=task_id, summary=summary.strip().partition("\n")[0], session=session.id,
+        task=task_id, summary=text.partition("\n")[0], session=session.id,
         contract_hash=session.plan.frozen.hash, head_seq=session.head.seq, head_hash=session.head.hash,
     )  # fmt: skip

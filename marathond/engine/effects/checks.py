@@ -24,7 +24,7 @@ from marathond.engine.conclude import gather
 from marathond.engine.effects.attempts import folder, follow
 from marathond.engine.effects.troubles import may_pass, told
 from marathond.engine.engine import Engine, Handle
-from marathond.engine.environment import check_environment, secrets_of
+from marathond.engine.environment import check_environment, forbidden_in, secrets_of
 from marathond.engine.prepare import MARKER, room_at
 from marathond.validation.file_check import judge_file
 from marathond.workspace.git import GitError
@@ -117,7 +117,7 @@ async def _perform(
     if isinstance(found, Absent):
         spec = session.plan.tasks[effect.task]
         workspace, _ = await room_at(engine, session, effect.task, effect.commit)
-        await workspace.checkout(effect.commit, engine.clock.wall())
+        await workspace.checkout(effect.commit, engine.clock.wall(), await forbidden_in(engine, session))
         attempt_id = f"{session.id}/{effect.task}/{effect.attempt}"
         extra = {"PWD": str(workspace.path), MARKER: attempt_id}
         seen = await check_environment(engine, session, spec, extra)

@@ -5,6 +5,7 @@ from marathond.domain import entries as e
 from marathond.domain.effects import Deliver
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Session
+from marathond.engine.effects.troubles import told
 from marathond.engine.engine import Engine, Handle
 from marathond.workspace.git import GitError
 
@@ -16,7 +17,7 @@ async def deliver(engine: Engine, session: Session, effect: Deliver, _handle: Ha
         repository = await engine.rooms.repository(session)
         made = await deliver_branch(repository, effect.branch, effect.commit, previous)
     except (MarathonError, GitError, OSError) as error:
-        await engine.append(session.id, e.DeliveryFailed(reason=str(error)[:2000]))
+        await engine.append(session.id, e.DeliveryFailed(reason=await told(engine, session, None, str(error))))
         return
     await engine.append(
         session.id,

@@ -7,12 +7,11 @@ from marathond.domain.effects import MoveTip
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Session
 from marathond.engine import gate
+from marathond.engine.effects.troubles import told
 from marathond.engine.engine import Engine, Handle
 from marathond.workspace import checkpoint
 from marathond.workspace.git import GitError
 from marathond.workspace.refs import tip_ref
-
-_REASON_CHARS_MAX = 2000
 
 
 async def move_tip(engine: Engine, session: Session, effect: MoveTip, _handle: Handle) -> None:
@@ -26,7 +25,8 @@ async def move_tip(engine: Engine, session: Session, effect: MoveTip, _handle: H
     except (MarathonError, GitError, OSError) as error:
         if not engine.kernel.sessions[session.id].aborting:
             raise
-        reason = f"it could not become the checkpoint before the session was aborted: {error}"[:_REASON_CHARS_MAX]
+        why = f"it could not become the checkpoint before the session was aborted: {error}"
+        reason = await told(engine, session, effect.task, why)
         await engine.append(session.id, e.CandidateRefused(task=effect.task, attempt=effect.attempt, reason=reason))
 
 

@@ -10,7 +10,7 @@ from marathond.domain.session import Failed, Session
 from marathond.domain.suggest import nearest
 from marathond.engine import gate
 from marathond.engine.engine import Engine
-from marathond.engine.environment import remember
+from marathond.engine.environment import remember, stored
 from marathond.engine.sessions import get, resolve
 from marathond.engine.views.words import session_state
 
@@ -24,12 +24,29 @@ async def resume(
     session_id = await resolve(engine, session, cwd)
     if spawned and (opened := await engine.opened_at_start(session_id)) is not None:
         return opened
+    if env is not None and (mended := await _with_environment(engine, session_id, env)) is not None:
+        return mended
 
     async def refresh(found: Session) -> None:
         if env is not None:
             await remember(engine, session_id, found.plan.contract, env)
 
     return await gate.through(engine, session_id, "resume", [e.SessionResumed(now=now)], refresh)
+
+
+async def _with_environment(engine: Engine, session_id: str, env: Mapping[str, str]) -> dict[str, Any] | None:
+    """Where a run is under way and cannot go on because its stored environment is damaged: stores it anew, and the run goes on."""
+    session = engine.kernel.sessions.get(session_id)
+    if session is None or session.run is None:
+        return None
+    try:
+        await stored(engine, session)
+    except MarathonError:
+        await remember(engine, session_id, session.plan.contract, env)
+    else:
+        return None
+    engine.nudge(session_id)
+    return gate.outcome(session, await gate.evaluate(engine, session_id), session.run.id)
 
 
 async def retry(

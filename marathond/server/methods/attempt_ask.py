@@ -12,7 +12,7 @@ from marathond.server.services import Result
 
 
 class AskParams(Params, frozen=True, kw_only=True):
-    """The question, and what it may be answered with."""
+    """The question, and what it may be answered with. An attempt may ask 32 questions."""
 
     question: Annotated[str, msgspec.Meta(min_length=1, max_length=FINAL_TEXT_BYTES_MAX)]
     options: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()

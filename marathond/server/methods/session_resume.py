@@ -14,7 +14,9 @@ from marathond.server.services import Result
 
 
 class ResumeParams(OnSession, frozen=True, kw_only=True):
-    """`now` also ends a quota wait. `env` replaces the stored environment. `spawned`: the client started the daemon for this call."""
+    """`now` also ends a quota wait. `env` replaces the stored environment; where that is damaged, also of a session that runs, and
+    then its run goes on. `spawned`: the client started the daemon for this call.
+    """
 
     now: bool = False
     env: Environment | None = None
