@@ -18,7 +18,7 @@ import anyio
 from anyio import to_thread
 
 from marathond.attempt.detach import spawn_supervisor
-from marathond.attempt.job import JOB_FILE, Confidential, Job, write_job
+from marathond.attempt.job import JOB_FILE, Confidential, Job, read_job, write_job
 from marathond.attempt.processes import ATTEMPT_MARKER, JOB_MARKER, boot_id, marked, open_pidfd, send
 from marathond.attempt.records import (
     LOCK_FILE,
@@ -32,7 +32,7 @@ from marathond.attempt.records import (
     write_durably,
 )
 from marathond.attempt.supervisor.cgroup import Cgroup
-from marathond.domain.limits import START_TIMEOUT_SECONDS
+from marathond.domain.limits import START_TIMEOUT_SECONDS, STOP_GRACE_MS
 from marathond.store.files import make_folder
 
 INPUT_FILE: Final = "input"
@@ -158,6 +158,14 @@ async def stop(directory: Path, started: Started, grace_ms: int) -> Ended | Lost
         return await wait(directory, started)
     await to_thread.run_sync(sweep, started.job, started.cgroup)
     return await wait(directory, started)
+
+
+def patience_ms(directory: Path) -> int:
+    """How long a job may take to end when it is asked to: each of its signals has its grace, as it was started with."""
+    try:
+        return read_job(directory).patience_ms
+    except (OSError, ValueError):
+        return STOP_GRACE_MS
 
 
 def sweep(marker: str, cgroup: str | None = None) -> int:

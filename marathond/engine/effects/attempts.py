@@ -14,13 +14,11 @@ import anyio.to_thread
 
 from marathond.agents import launch
 from marathond.attempt import lifecycle
-from marathond.attempt.job import read_job
 from marathond.attempt.lifecycle import Absent, Alive, Ended, Lost
 from marathond.attempt.records import Started
 from marathond.domain import entries as e
 from marathond.domain.effects import DriveAttempt
 from marathond.domain.errors import CHECKOUT_BUSY, MarathonError
-from marathond.domain.limits import STOP_GRACE_MS
 from marathond.domain.session import Attempt, Dispatched, Session
 from marathond.engine.conclude import conclude, said_thread
 from marathond.engine.effects.troubles import is_full, is_unreadable, told
@@ -55,7 +53,7 @@ async def drive(engine: Engine, session: Session, effect: DriveAttempt, handle: 
             await engine.append(session.id, _started(engine, session, effect, found.started, None))
         await _record(engine, session, effect, where, found, await anyio.to_thread.run_sync(_last_sign, where))
         return
-    grace_ms = await anyio.to_thread.run_sync(_grace_ms, where)
+    grace_ms = await anyio.to_thread.run_sync(lifecycle.patience_ms, where)
     over = await follow(where, started, grace_ms, handle)
     await _record(engine, session, effect, where, over, engine.clock.wall())
 
@@ -180,11 +178,3 @@ def _thread(engine: Engine, session: Session, effect: DriveAttempt) -> str | Non
     profile = engine.agents().find(session.plan.tasks[effect.task].agent)
     chosen = profile is not None and profile.thread == "chosen"  # it may have been removed since the attempt began
     return launch.thread_id(session.id, effect.task, effect.attempt) if chosen else None
-
-
-def _grace_ms(where: Path) -> int:
-    """How long the agent may take to end when it is asked to: each of its signals has its grace, as the job was started with."""
-    try:
-        return read_job(where).patience_ms
-    except (OSError, ValueError):
-        return STOP_GRACE_MS

@@ -1,6 +1,6 @@
 """session/abort: ends the session for good."""
 
-from marathond.domain.errors import AMBIGUOUS_SESSION, NO_SESSION, SESSION_ENDED
+from marathond.domain.errors import AMBIGUOUS_SESSION, HEAD_AHEAD, NO_SESSION, PARTIAL_ARTIFACTS, SESSION_ENDED
 from marathond.server.method import Call, Method, OnSession
 from marathond.server.methods.shapes import StateResult
 from marathond.server.services import Result
@@ -21,5 +21,5 @@ METHOD = Method(
     params=AbortParams,
     result=StateResult,
     handle=handle,
-    errors=(NO_SESSION, AMBIGUOUS_SESSION, SESSION_ENDED),
+    errors=(NO_SESSION, AMBIGUOUS_SESSION, SESSION_ENDED, PARTIAL_ARTIFACTS, HEAD_AHEAD),
 )

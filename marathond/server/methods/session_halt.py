@@ -1,6 +1,6 @@
 """session/halt: stops the session's attempts; it stays resumable."""
 
-from marathond.domain.errors import AMBIGUOUS_SESSION, NO_SESSION, SESSION_ENDED
+from marathond.domain.errors import AMBIGUOUS_SESSION, HEAD_AHEAD, NO_SESSION, PARTIAL_ARTIFACTS, SESSION_ENDED
 from marathond.server.method import Call, Method, OnSession
 from marathond.server.methods.shapes import StateResult
 from marathond.server.services import Result
@@ -23,5 +23,5 @@ METHOD = Method(
     params=HaltParams,
     result=StateResult,
     handle=handle,
-    errors=(NO_SESSION, AMBIGUOUS_SESSION, SESSION_ENDED),
+    errors=(NO_SESSION, AMBIGUOUS_SESSION, SESSION_ENDED, PARTIAL_ARTIFACTS, HEAD_AHEAD),
 )
