@@ -124,3 +124,25 @@ def test_a_broken_chain_keeps_a_session_that_was_running_from_going_on(box: Box)
     assert box.ctl("abort", session).code == 0
     assert box.status(session)["state"] == "aborted"
     assert box.ctl("list", "--json").code == 0
+
+
+def test_a_session_that_was_cut_off_under_a_head_that_leads_does_not_count_as_running(box: Box) -> None:
+    """`status`, `list` and `why` say that it is quarantined, for what reason, and which command helps."""
+    session = box.start(PLAN)
+    box.until(lambda: box.running(session, "second"), "the second task hangs")
+    box.until(
+        lambda: int((box.state / "head").read_text().split()[1]) == box.entries()[-1]["seq"], "the head is outside"
+    )
+    box.kill_daemon()
+    _cut(box, 1)
+    box.daemon_up()
+    status = box.status(session)
+    assert status["state"] == "quarantined", status
+    assert "entries are missing" in status["reasons"][0]["text"]
+    assert [row["state"] for row in box.ctl("list", "--json").json["sessions"]] == ["quarantined"]
+    assert box.ctl("why", session, "--json").json["reasons"][0]["command"] == "marathond --accept-head"
+    assert box.stop_daemon() == 0
+    assert _marathond(box, "--accept-head").returncode == 0
+    box.daemon_up()
+    assert box.wait(session, "running")["reasons"]
+    assert box.ctl("abort", session).code == 0

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 OWN_FAULT = 0
 """The number of the verdict on a session that is given up: none of the gate's points."""
 
+NO_LEDGER = -1
+"""The number of the verdict on every unfinished session while nothing may be appended to the ledger."""
+
 
 class Broken(NamedTuple):
     """A session that cannot be folded, its stream or contract not being what Marathon wrote, or that `decide` fails on."""
@@ -47,6 +50,7 @@ class Kernel:
         self.broken: dict[str, Broken] = {}
         self.given_up: dict[str, Broken] = {}
         self.unsound: set[str] = set()
+        self.shut: str | None = None
         self.box = Box()
         self.listener: Callable[[frozenset[str]], None] = lambda _changed: None
         self._staged: dict[str, Session] = {}
@@ -99,6 +103,12 @@ class Kernel:
         """Drops an ended session from memory; it can be loaded again."""
         self.sessions.pop(session_id, None)
         self._hungry.pop(session_id, None)
+
+    def shut_down(self, why: str) -> None:
+        """Nothing may be appended: no unfinished session goes on before a person has set that right."""
+        self.shut = why
+        for session in self.unfinished():
+            self.sessions[session.id] = self._judged(session, self.box)
 
     # --- the writer's side ------------------------------------------------------------------------
 
@@ -180,9 +190,11 @@ class Kernel:
         self.listener(frozenset({session_id}))
 
     def _judged(self, session: Session, box: Box) -> Session:
-        """The session under the verdict that holds about it: that it is given up, or what `system` says unless it has passed
-        a gate since.
+        """The session under the verdict that holds about it: that nothing may be appended, that it is given up, or what
+        `system` says unless it has passed a gate since.
         """
+        if self.shut is not None and session.end is None:
+            return replace(session, quarantine=(e.Verdict(point=NO_LEDGER, verdict="fail", detail=self.shut),))
         if (broken := self.given_up.get(session.id)) is not None:
             return replace(session, quarantine=(e.Verdict(point=OWN_FAULT, verdict="fail", detail=broken.what),))
         verdict = box.quarantined.get(session.id)

@@ -54,6 +54,7 @@ async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:
     """
     if engine.writer.read_only:
         log.error("read-only: %s", engine.writer.read_only)
+        engine.kernel.shut_down(engine.writer.read_only)
         return
     kernel = engine.kernel
     started = e.DaemonStarted(version=engine.version, pid=pid, boot_id=engine.boot_id, mended=list(mended))

@@ -8,7 +8,7 @@ from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
 from marathond.domain.instants import format_instant
 from marathond.domain.outlook import due_with
 from marathond.domain.plan import agent_of
-from marathond.engine.kernel import OWN_FAULT
+from marathond.engine.kernel import NO_LEDGER, OWN_FAULT
 from marathond.engine.views.words import refusal, session_state, task_reason
 
 Reason = dict[str, Any]
@@ -62,10 +62,14 @@ def _of_session(session: s.Session) -> Iterator[Reason]:
             yield _reason("question", question.text, task=question.task, command=_answer(session, question.id) + limit)
 
 
+_WAYS_OUT = {OWN_FAULT: "marathonctl daemon stop", NO_LEDGER: "marathond --accept-head"}
+"""Verdicts that are not the gate's, and the command that helps."""
+
+
 def _of_quarantine(session: s.Session) -> Reason:
     verdicts = session.quarantine or ()
-    if verdicts and verdicts[0].point == OWN_FAULT:
-        return _reason("gate", f"{verdicts[0].detail}.", command="marathonctl daemon stop")
+    if verdicts and (command := _WAYS_OUT.get(verdicts[0].point)):
+        return _reason("gate", f"{verdicts[0].detail.removesuffix('.')}.", command=command)
     text = f"The resume gate refused it ({refusal(verdicts)})."
     return _reason("gate", text, command=f"marathonctl resume {session.id}")
 
