@@ -227,3 +227,16 @@ def test_an_attempt_that_asks_without_end_is_refused(box: Box) -> None:
     box.wait(session, "done", "failed")
     assert json.loads(told.read_text())[:2] == REFUSED
     assert box.kinds(session).count("question.asked") == ATTEMPT_QUESTIONS_MAX
+
+
+def test_marathonctl_inside_an_attempt_finds_the_daemon_of_the_attempt(box: Box) -> None:
+    """Without a word on where the socket is: the attempt's environment says it, and that of its checks does not."""
+    ctl = f"{sys.executable} -m marathonctl"
+    session = box.start(
+        f"[workspace]\nrepo = 'repo'\nsetup = ['test -z \"$MARATHON_SOCKET\"']\n[[task]]\nid = 'a'\n"
+        f"run = 'PYTHONPATH={ROOT} {ctl} status --json > status'\n"
+        f"[[task.check]]\nrun = 'test -z \"$MARATHON_SOCKET\"'\n"
+    )
+    assert box.wait(session, "done", "failed")["state"] == "done", box.ctl("logs", session, "a").out
+    seen = json.loads(box.git("show", "marathon/a:status"))
+    assert (seen["session_id"], seen["state"]) == (session, "running")

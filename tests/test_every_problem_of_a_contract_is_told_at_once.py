@@ -112,6 +112,7 @@ REFUSED: list[tuple[str, str, str, int | None, str, str | None]] = [
     ("model like an option", task('model = "--yolo"'), "task[0].model", 5, "does not begin with -", None),
     ("env with a value", task('env = ["A=1"]'), "task[0].env[0]", 5, "a name only", '"A"'),
     ("env of ours", task('env = ["MARATHON_ATTEMPT"]'), "task[0].env[0]", 5, "set by Marathon", None),
+    ("our socket", task('env = ["MARATHON_SOCKET"]'), "task[0].env[0]", 5, "set by Marathon", None),
     # prompt files and paths
     ("file missing", work('prompt_file = "no.md"'), "task[0].prompt_file", 4, "there is no file no.md", None),
     ("file empty", work('prompt_file = "prompts/empty.md"'), "task[0].prompt_file", 4, "the file is empty", None),

@@ -27,6 +27,7 @@ from marathond.workspace.refs import rescue_ref
 from marathond.workspace.rescue import Rescued
 
 MARKER = "MARATHON_ATTEMPT"
+SOCKET = "MARATHON_SOCKET"
 
 _NAMED_MAX = 20
 
@@ -51,8 +52,10 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
     built = _command(engine, session, spec, attempt, profile, where, str(workspace.path), past if told else None)
     id_ = f"{session.id}/{task_id}/{attempt.number}"
     common = {"PWD": str(workspace.path), MARKER: id_}
-    environment = await attempt_environment(engine, session, spec, profile, {**built.env, **common})
-    # setup lines are the repository's code, as checks are: they get no provider's keys
+    # whatever places the daemon was started with, a client inside the attempt finds it
+    reaching = {SOCKET: str(engine.places.socket)}
+    environment = await attempt_environment(engine, session, spec, profile, {**built.env, **common, **reaching})
+    # setup lines are the repository's code, as checks are: they get no provider's keys, and nothing to call
     public = await check_environment(engine, session, spec, common)
     launch.require(profile, environment.values["PATH"])
     for name, content in built.files.items():

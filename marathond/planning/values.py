@@ -206,7 +206,7 @@ def environment_name(problems: Problems, path: KeyPath, value: object) -> str | 
         problems.add(path, "is a name only; the value comes from the environment of the client", meant)
     elif not _ENVIRONMENT_NAME.fullmatch(value) or len(value) > 256:
         problems.add(path, "is not the name of an environment variable")
-    elif value == "MARATHON_ATTEMPT":
+    elif value in ("MARATHON_ATTEMPT", "MARATHON_SOCKET"):
         problems.add(path, "is set by Marathon itself")
     else:
         return value
