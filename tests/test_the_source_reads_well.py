@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from marathond.domain import errors
 from tests.support.sources import REPOSITORY, modules, tree
 
 LINES_MAX = 400
@@ -63,3 +64,16 @@ def test_every_test_says_what_it_promises(path: Path) -> None:
     for node in whole.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             assert ast.get_docstring(node), node.name
+
+
+def test_every_registered_error_is_raised() -> None:
+    """An error that nothing raises is not documented as if it could come."""
+    kinds = {name for name, value in vars(errors).items() if isinstance(value, errors.ErrorKind)}
+    calls = (
+        node
+        for module, path in modules().items()
+        if module != errors.__name__
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Name)
+    )
+    assert kinds - {call.args[0].id for call in calls if isinstance(call.args[0], ast.Name)} == set()

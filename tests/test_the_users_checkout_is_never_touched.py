@@ -115,7 +115,7 @@ async def test_hooks_and_fsmonitor_of_the_repository_never_run(project: Project,
     await workspace.reset_fresh(base, rescue_ref(SESSION, "task", 1), AT)
     await advance(project.repository, SESSION, "task", candidate.commit, None)
     await deliver(project.repository, "job", candidate.commit)
-    await project.repository.is_clean()
+    await project.repository.changes()
     await workspace.remove(None, AT)
     assert not mark.exists(), mark.read_text()
 

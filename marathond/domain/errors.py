@@ -315,21 +315,6 @@ HEAD_AHEAD = _kind(
     "The ledger is shorter than the head kept beside it says (entry {head}, found {found}): entries are missing.",
     "Restore the ledger, or accept the loss with `marathond --accept-head`.",
 )
-SESSION_FAILED = _kind(
-    -32053,
-    "session_failed",
-    4,
-    "Session {session} failed: {reason}.",
-    "`marathonctl why {session}` says where; `marathonctl retry {session}` tries again.",
-)
-SESSION_HELD = _kind(
-    -32054,
-    "session_held",
-    5,
-    "Session {session} waits for you: {reason}.",
-    "`marathonctl why {session}` shows the question.",
-)
-STOPPED_BY_USER = _kind(-32055, "stopped_by_user", 130, "Session {session} was {state} by you.", "{hint}")
 HEAD_UNSOUND = _kind(
     -32056,
     "head_unsound",

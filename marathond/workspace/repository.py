@@ -109,10 +109,6 @@ class Repository:
         status = await self.git.run("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")
         return [os.fsdecode(item[3:]) for item in status.items]
 
-    async def is_clean(self) -> bool:
-        """Whether the checkout has neither changes nor new files. One process."""
-        return not await self.changes()
-
     async def commit_tree(self, tree: str, parents: Iterable[str], message: str, at: int) -> str:
         """Makes a commit and returns its id: the same arguments give the same id. One process.
 
