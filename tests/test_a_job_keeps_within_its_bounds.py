@@ -2,14 +2,16 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 
-from marathond.attempt.lifecycle import inspect, launch, wait
+from marathond.attempt.lifecycle import Ended, inspect, launch, wait
 from marathond.attempt.records import Exit
 from marathond.attempt.supervisor.capture import BoundedFile
-from tests.support.jobs import ENV, run, shell_job, swept, until
+from tests.support.jobs import ENV, read_pid, run, shell_job, swept, until
 
 ORDINARY_SIGNALS = (1 << 31) - 1  # 32 and 33 are the C library's own: its posix_spawn has them ignored
 
@@ -171,3 +173,20 @@ async def test_records_are_private_and_whole(tmp_path: Path) -> None:
     assert Exit(**json.loads((tmp_path / "job/exit.json").read_bytes())) == state.exit
     assert inspect(tmp_path / "job") == state
     assert os.stat(tmp_path / "job").st_mode & 0o777 == 0o700
+
+
+async def test_a_stranger_that_writes_into_the_jobs_output_does_not_keep_it(tmp_path: Path) -> None:
+    """A process outside the job that got hold of its output and never stops writing: the job ends all the same."""
+    job = shell_job(tmp_path, f"echo $$ > {tmp_path}/pid; while ! test -e {tmp_path}/go; do sleep 0.02; done")
+    with swept(job):
+        started = await launch(tmp_path / "job", job, env=ENV)
+        output = f"/proc/{read_pid(tmp_path / 'pid')}/fd/1"
+        with subprocess.Popen(["sh", "-c", f"exec yes > {output}"], start_new_session=True) as stranger:
+            try:
+                until(lambda: (tmp_path / "job/output").read_bytes().startswith(b"y\n"))
+                (tmp_path / "go").touch()
+                with anyio.fail_after(20):
+                    assert isinstance(await wait(tmp_path / "job", started), Ended)
+                stranger.wait(20)  # nobody reads its words any more
+            finally:
+                stranger.kill()

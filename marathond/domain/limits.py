@@ -90,6 +90,7 @@ SCRUB_SECONDS_MAX: Final = 3600.0
 
 # --- workspaces ---------------------------------------------------------------------------------------
 GIT_SECONDS_MAX: Final = 900.0  # of one call, its filters included
+GIT_GRACE_SECONDS: Final = 1.0  # for a call that nobody wants any more: to end by itself, and again after SIGTERM
 GIT_ORPHANS_SECONDS_MAX: Final = 30.0
 INCLUDE_FILES_MAX: Final = 2_000
 INCLUDE_BYTES_MAX: Final = 256 * 1024 * 1024

@@ -3,27 +3,20 @@
 Every call is made the same way: no hooks, no fsmonitor, no replace refs, no prompts, no pager, no automatic
 maintenance, no discovery of a repository above the folder that is meant, objects and refs fsynced (git by itself does
 not sync loose objects), and never the user's index. Filters (Git LFS, line endings) do what the user's configuration
-says. A call runs in a worker thread and is never cut in the middle: cancellation takes effect after git has ended. Only one
-that does not end within `GIT_SECONDS_MAX` is killed.
+says. How a call runs and ends is in `call`.
 
 One call costs 1–3 ms on a small repository; the docstrings of the modules above say how many an operation makes.
 """
 
 import os
 import re
-import signal
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import anyio.to_thread
+from typing import Final
 
 from marathond.domain.errors import GIT_UNUSABLE, MarathonError
-from marathond.domain.limits import GIT_SECONDS_MAX
+from marathond.workspace.call import Call, Output, finished
 
 OLDEST_VERSION: Final = (2, 38)
 """`git merge-tree --write-tree` came with 2.38."""
@@ -66,24 +59,6 @@ class GitError(Exception):
         self.code = code
         self.stderr = stderr.strip()
         super().__init__(f"git {' '.join(command)} ended with {code}: {self.stderr}")
-
-
-class Output(NamedTuple):
-    """What a finished git command left: exit status, standard output, standard error."""
-
-    code: int
-    stdout: bytes
-    stderr: str
-
-    @property
-    def text(self) -> str:
-        """Standard output without its final newline; bytes that are not UTF-8 survive as surrogates."""
-        return os.fsdecode(self.stdout).removesuffix("\n")
-
-    @property
-    def items(self) -> list[bytes]:
-        """The NUL-terminated items of a `-z` output."""
-        return self.stdout.split(b"\0")[:-1] if self.stdout else []
 
 
 @dataclass(frozen=True)
@@ -147,9 +122,8 @@ class Git:
         Raises GitError when `check` is set and git ends with another status than 0, and
         MarathonError(GIT_UNUSABLE) when there is no git.
         """
-        work = partial(_run, self.command(*args), self.cwd, self.environment(env), input, limit)
         try:
-            output = await anyio.to_thread.run_sync(work)
+            output = await finished(Call(self.command(*args), self.cwd, self.environment(env), input, limit))
         except (FileNotFoundError, PermissionError) as error:
             if error.filename == "git":
                 raise MarathonError(GIT_UNUSABLE, reason="there is no git on the PATH") from error
@@ -161,56 +135,6 @@ class Git:
     async def text(self, *args: str) -> str:
         """Standard output of `git ARGS` without its final newline. Raises GitError."""
         return (await self.run(*args)).text
-
-
-_inherited: set[int] = set()
-
-
-@contextmanager
-def inherited(descriptor: int) -> Iterator[None]:
-    """While the block is open, every git command keeps `descriptor` open as long as it runs (see `leash`)."""
-    _inherited.add(descriptor)
-    try:
-        yield
-    finally:
-        _inherited.discard(descriptor)
-
-
-def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, limit: int | None) -> Output:
-    # Its own session: an interrupt typed at the daemon's terminal must not cut git in the middle of a change.
-    if limit is None:
-        return _run_bounded(argv, cwd, env, given)
-    with subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=tuple(_inherited),
-    ) as process:
-        assert process.stdout is not None
-        head = process.stdout.read(limit)
-        process.stdout.close()  # git ends by SIGPIPE when there was more
-        process.wait()
-    cut = len(head) == limit
-    return Output(0 if cut else process.returncode, head, "")
-
-
-def _run_bounded(argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes) -> Output:
-    """A filter of the user's that waits for ever, on a network say, must not hold a session for ever: it is ended with its git."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        argv, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=tuple(_inherited)
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(given, GIT_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return Output(-signal.SIGKILL, b"", f"it did not end within {GIT_SECONDS_MAX:.0f} s")
-        return Output(process.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 
 async def git_version() -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from marathond.domain.limits import GIT_ORPHANS_SECONDS_MAX
-from marathond.workspace.git import inherited
+from marathond.workspace.call import inherited
 
 log = logging.getLogger(__name__)
 

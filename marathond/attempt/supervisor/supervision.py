@@ -15,6 +15,8 @@ from marathond.attempt.supervisor.spawn import spawn
 from marathond.attempt.supervisor.tree import Tree
 
 _READ_BYTES: Final = 64 * 1024
+_LAST_READS_MAX: Final = 256
+"""As many as a full pipe can need: it holds at most 1 MiB (/proc/sys/fs/pipe-max-size) in pages of 4 KiB."""
 _KILL_PACE_MS: Final = 20
 _KILL_MS_MAX: Final = 10_000
 """How long a killed process may take to go (it may hang in the kernel, on a dead network mount) before it is left behind."""
@@ -84,9 +86,10 @@ class Supervision:
         """Ends whatever is left and takes in the last output. False when something could not be killed."""
         gone = self._end_all()
         for descriptor in list(self._captures):
-            while self._pump(descriptor):
-                pass
-            # A process outside the tree may have been handed the pipe: do not wait for its end.
+            # A process outside the tree may have been handed the pipe and write for ever: what is in it now is taken in, no more.
+            for _ in range(_LAST_READS_MAX):
+                if not self._pump(descriptor):
+                    break
             if descriptor in self._captures:
                 self._unfollow(descriptor)
         return gone

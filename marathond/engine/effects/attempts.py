@@ -24,6 +24,7 @@ from marathond.engine.conclude import conclude, said_thread
 from marathond.engine.effects.troubles import is_full, is_unreadable, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.prepare import Ready, prepare
+from marathond.workspace.call import ended_by
 from marathond.workspace.git import GitError
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,9 @@ async def _begin(
         ready = await _prepared(engine, session, effect, attempt, where, handle)
         started = ready and await _launched(where, ready)
     except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
+        if handle.stop.is_set():
+            await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
+            return None
         if is_full(error) or is_unreadable(error):
             raise  # no fault of the attempt: it is tried again and costs none
         reason = await told(engine, session, effect.task, str(error))
@@ -90,7 +94,8 @@ async def _prepared(
     """The attempt, ready to start; None when it was stopped while the session before it had yet to leave the checkout."""
     while not handle.stop.is_set():
         try:
-            return await prepare(engine, session, effect.task, attempt, where)
+            with ended_by(handle.stop):
+                return await prepare(engine, session, effect.task, attempt, where)
         except MarathonError as error:
             if error.kind is not CHECKOUT_BUSY:
                 raise

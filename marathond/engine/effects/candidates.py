@@ -12,6 +12,7 @@ from marathond.engine.effects.troubles import may_pass, plain, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import secrets_of
 from marathond.engine.prepare import asked
+from marathond.workspace.call import ended_by
 from marathond.workspace.candidate import Candidate, Refused, Withheld, make_candidate
 from marathond.workspace.integrate import Conflict, integrate
 from marathond.workspace.isolation import WorkspaceMissing
@@ -28,8 +29,11 @@ async def candidate(engine: Engine, session: Session, effect: MakeCandidate, han
     What cannot be done, such as to commit a file that a filter refuses, is tried again a few times and then fails the attempt.
     """
     try:
-        bodies = await _outcome(engine, session, effect)
+        with ended_by(handle.stop):
+            bodies = await _outcome(engine, session, effect)
     except Exception as error:
+        if handle.stop.is_set():
+            raise  # nobody wants it any more, and that is why it failed
         # a workspace that is gone never comes back
         if not isinstance(error, WorkspaceMissing) and may_pass(error, handle.tries):
             raise

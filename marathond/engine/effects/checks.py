@@ -27,6 +27,7 @@ from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import check_environment, forbidden_in, secrets_of
 from marathond.engine.prepare import MARKER, room_at
 from marathond.validation.file_check import judge_file
+from marathond.workspace.call import ended_by
 from marathond.workspace.git import GitError
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,10 @@ async def run_checks(engine: Engine, session: Session, effect: RunChecks, handle
             continue  # at an earlier try of this effect
         result: e.CheckFinished | None
         try:
-            result = await _judge(engine, session, effect, index, handle)
+            with ended_by(handle.stop):
+                result = await _judge(engine, session, effect, index, handle)
         except (GitError, LaunchFailed, OSError) as error:
-            if may_pass(error, handle.tries):
+            if handle.stop.is_set() or may_pass(error, handle.tries):
                 raise
             detail = await told(engine, session, effect.task, f"it cannot be run: {error}")
             result = e.CheckFinished(
