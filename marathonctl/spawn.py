@@ -43,22 +43,25 @@ def connect_or_start(places: Places, environ: Mapping[str, str], *, may_start: b
 def start_detached(places: Places, environ: Mapping[str, str], command: Sequence[str] = ()) -> None:
     """Starts `command` (default: this Python's `marathond`) in a session of its own and waits until the socket answers.
 
-    Its standard error goes to the log in the state folder, so that what it says before it can log is kept too.
+    Its standard error goes to the log in the state folder, so that what it says before it can log is kept too. One that a
+    signal ends before it answers is started once more: that is a loss of the daemon like any other.
     """
     argv = list(command) or [sys.executable, "-P", "-m", "marathond", "--json"]
     log = _open_log(places)
     try:
-        began = os.fstat(log).st_size
-        daemon = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            cwd="/",
-            env=_absolute(places, environ),
-            start_new_session=True,
-        )
-        _wait_until_it_answers(places, daemon, log, began)
+        for last in (False, True):
+            began = os.fstat(log).st_size
+            daemon = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd="/",
+                env=_absolute(places, environ),
+                start_new_session=True,
+            )
+            if _wait_until_it_answers(places, daemon, log, began, last=last):
+                return
     finally:
         os.close(log)
 
@@ -75,15 +78,20 @@ def _open_log(places: Places) -> int:
         ) from error
 
 
-def _wait_until_it_answers(places: Places, daemon: subprocess.Popen[bytes], log: int, began: int) -> None:
+def _wait_until_it_answers(
+    places: Places, daemon: subprocess.Popen[bytes], log: int, began: int, *, last: bool
+) -> bool:
+    """False when a signal ended it and it was not the last try. Raises where it will not answer."""
     give_up = monotonic() + START_SECONDS_MAX
     pause = 0.005
     while monotonic() < give_up:
         if _answers(places):
             # It usually outlives us; should it die first, it must not stay behind as our zombie.
             threading.Thread(target=daemon.wait, daemon=True).start()
-            return
+            return True
         code = daemon.poll()
+        if code is not None and code < 0 and not last:
+            return False
         if code not in (None, 0, _LOST_THE_RACE):
             raise _died(places, code or 0, _last_line(log, began))
         sleep(pause)

@@ -142,13 +142,22 @@ def test_a_follower_outlasts_daemons_that_are_killed_as_they_start() -> None:
     assert caught.value is told
 
 
+def test_a_daemon_that_is_killed_as_it_starts_is_started_once_more(state: Path) -> None:
+    """The second one serves; where it is killed too, that is a loss of the daemon, after which `run` starts the next one."""
+    env = environment(state)
+    killed_once = f"test -e {state}/before || {{ touch {state}/before; kill -9 $$; }}; exec {sys.executable} {TINY}"
+    start_detached(find_places(env), env, ["/bin/sh", "-c", killed_once])
+    assert len(pids(state)) == 1
+
+
 def test_a_daemon_that_is_killed_as_it_starts_is_a_loss_of_the_daemon(state: Path) -> None:
     """So `run` starts the next one; a daemon that ended by itself is not tried again."""
-    env = environment(state)
+    env, tries = environment(state), state / "tries"
     with pytest.raises(MarathonError) as caught:
-        start_detached(find_places(env), env, ["/bin/sh", "-c", "kill -9 $$"])
+        start_detached(find_places(env), env, ["/bin/sh", "-c", f"echo >> {tries}; kill -9 $$"])
     assert caught.value.kind is DAEMON_UNREACHABLE
     assert "signal 9" in caught.value.message
+    assert len(tries.read_text()) == 2
 
 
 def test_a_real_daemon_that_refuses_to_run_gives_its_own_error(tmp_path: Path) -> None:
