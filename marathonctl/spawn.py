@@ -96,10 +96,10 @@ def _wait_until_it_answers(
             raise _died(places, code or 0, _last_line(log, began))
         sleep(pause)
         pause = min(pause * 1.5, 0.1)
-    last = _last_line(log, began)
-    told = _told(last)
-    last = told.message if told else last or "its log is silent"
-    reason = f"one was started but did not answer within {START_SECONDS_MAX:g} s ({last})"
+    line = _last_line(log, began)
+    told = _told(line)
+    words = told.message if told else line or "its log is silent"
+    reason = f"one was started but did not answer within {START_SECONDS_MAX:g} s ({words})"
     raise MarathonError(DAEMON_UNREACHABLE, path=places.socket, reason=reason)
 
 
