@@ -6,9 +6,12 @@ from marathond.domain import effects
 from marathond.domain import entries as e
 from marathond.domain.canonical import encode_entry
 from marathond.domain.contract import RunCheck
+from marathond.domain.evolve import evolve
 from marathond.domain.limits import CHECKS_MAX, ENTRY_BYTES_MAX, FINAL_TEXT_BYTES_MAX, TASKS_MAX
 from marathond.domain.session import Failed
+from marathond.engine.carry import Carried
 from marathond.engine.conclude import fitting
+from marathond.engine.verbs.start import CARRIED_NAMED_MAX, first_entries
 from tests.support.world import START_US, World, contract, task
 
 
@@ -64,3 +67,32 @@ def test_what_an_attempt_said_fits_whatever_it_is_made_of() -> None:
     body = e.AttemptFinished(task="a", attempt=1, outcome="error", text=said, error=said)
     assert said.endswith("the end")
     assert len(encode_entry(body)) < ENTRY_BYTES_MAX * 3 // 4
+
+
+def test_the_largest_session_can_be_carried_on() -> None:
+    """However many tasks a new session takes over, each entry fits, and the state is that of one entry that names them all."""
+    names = [f"{i:05d}-{'x' * 58}" for i in range(TASKS_MAX)]
+    frozen = contract(*(task(name, *names[max(0, i - 1) : i], checks=0) for i, name in enumerate(names)))
+    carried = Carried("base", "tip", "old", names[:-1], {names[1]: "words"})
+    created = e.SessionCreated(
+        session="s", name="sim", contract=frozen.hash, repo="/r", base="base", tip="tip", carried_from="old",
+        carried_tasks=carried.tasks[:CARRIED_NAMED_MAX],
+    )  # fmt: skip
+    states = []
+    for first in (created, replace(created, carried_tasks=carried.tasks)):
+        bodies = first_entries(first, carried, "boot")
+        if first is not created:
+            bodies = [body for body in bodies if not isinstance(body, e.SessionCarried)]
+        session = None
+        for n, body in enumerate(bodies, 1):
+            entry = e.Entry(
+                seq=n, hash="", link="", link_prev="", record=b"", stream="session:s", n=n, at=START_US + n, wall=START_US,
+                kind=body.kind, body=body, prev="",
+            )  # fmt: skip
+            session = evolve(session, entry, {frozen.hash: frozen})
+        assert session is not None
+        states.append(session)
+        if first is created:
+            assert max(len(encode_entry(body)) for body in bodies) < ENTRY_BYTES_MAX
+    assert replace(states[0], head=states[1].head, passed=0) == replace(states[1], passed=0)
+    assert states[0].unfinished == 1

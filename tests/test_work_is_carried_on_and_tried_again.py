@@ -153,3 +153,25 @@ def test_a_branch_of_others_is_left_alone_and_that_is_said(box: Box) -> None:
     assert sorted(box.git("branch", "--format=%(refname:short)", "--list", "marathon/*").split()) == [
         "marathon/taken", "marathon/taken-2",
     ]  # fmt: skip
+
+
+def test_what_is_carried_on_survives_a_clean_up_of_the_repository(box: Box) -> None:
+    """The old session's refs and branch may go, and git may collect what no ref holds, before the new one has a checkpoint."""
+    old = box.start(_plan(box))
+    before = box.wait(old, "failed")
+    waits = f"until test -e {box.root}/fine; do sleep 0.02; done"
+    new = box.start(
+        _plan(box).replace(f"test -e {box.root}/ok", waits).replace(f"test -e {box.root}/third", waits), "--from", old
+    )
+    assert box.ctl("halt", new).code == 0
+    assert box.stop_daemon() == 0
+    box.git("branch", "-D", before["branch"])
+    for ref in box.git("for-each-ref", "--format=%(refname)", f"refs/marathon/{old}").split():
+        box.git("update-ref", "-d", ref)
+    box.git("worktree", "prune")
+    box.git("gc", "--prune=now", "--quiet")
+    (box.root / "fine").touch()
+    box.daemon_up()
+    assert box.ctl("resume", new).code == 0
+    assert box.wait(new, "done", "failed")["state"] == "done"
+    assert box.ctl("verify", new, "--json").json["ok"]

@@ -137,6 +137,7 @@ def _limited(body: Body) -> str:
 
 SENTENCES: dict[str, Callable[[Body], str]] = {
     "session.created": _created,
+    "session.carried": lambda b: f"{len(b['tasks'])} more tasks are carried over, done",
     "session.reopened": lambda b: f"you reopened the session for {', '.join(b['tasks']) or 'all that failed'}",
     "session.halted": lambda b: "the session is halted; no process of it is left",
     "session.resumed": lambda b: "you resumed the session" + (" without waiting for the quota" if b.get("now") else ""),

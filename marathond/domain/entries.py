@@ -100,6 +100,13 @@ class SessionCreated(Body, frozen=True, kw_only=True):
     version: str = ""
 
 
+class SessionCarried(Body, frozen=True, kw_only=True):
+    """More tasks that are carried over, done, from the session that `session.created` names: it has room for the first thousand."""
+
+    kind: ClassVar[str] = "session.carried"
+    tasks: list[str]
+
+
 class SessionReopened(Body, frozen=True, kw_only=True):
     """`retry`: a failed session goes on; `tasks` are given a new life (of many, the first thousand: `task.reopened` names all)."""
 
@@ -566,6 +573,7 @@ SESSION_KINDS: Final[dict[str, type[Body]]] = {
     t.kind: t
     for t in (
         SessionCreated,
+        SessionCarried,
         SessionReopened,
         SessionHalted,
         SessionResumed,

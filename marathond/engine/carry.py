@@ -48,7 +48,8 @@ async def carry(engine: Engine, from_session: str, contract: Contract, repositor
         raise MarathonError(PARTIAL_ARTIFACTS, session=session_id, reason="its first entry is not what was written")
     checkpoints = [body for body in bodies if isinstance(body, e.CheckpointCommitted)]
     kept = await _newest_sound(engine, session_id, repository, created, checkpoints)
-    held = {*created.carried_tasks, *(checkpoint.task for checkpoint in checkpoints[:kept])}
+    more = (task for body in bodies if isinstance(body, e.SessionCarried) for task in body.tasks)
+    held = {*created.carried_tasks, *more, *(checkpoint.task for checkpoint in checkpoints[:kept])}
     tip = checkpoints[kept - 1].commit if kept else created.tip
     told = await _told(engine, artifacts)
     texts = {body.task: body.text for body in bodies if isinstance(body, e.TaskDone) and body.text}

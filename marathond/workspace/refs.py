@@ -6,6 +6,11 @@ def session_refs(session: str) -> str:
     return f"refs/marathon/{session}"
 
 
+def begin_ref(session: str) -> str:
+    """The commit the session began with, held for it as long as it may be asked about."""
+    return f"refs/marathon/{session}/begin"
+
+
 def tip_ref(session: str) -> str:
     """The session's tip: its last checkpoint."""
     return f"refs/marathon/{session}/tip"

@@ -1,5 +1,7 @@
 """Folding the ends of tasks, the timers they rest by, and the delivery of what they made."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from marathond.domain import entries as e
@@ -27,8 +29,18 @@ from marathond.domain.session import (
 def _task_done(session: Session, _entry: e.Entry, body: e.TaskDone) -> Session:
     if isinstance(task_of(session, body.task).phase, Done):  # carried from another session: these are its final words
         return to_phase(session, body.task, Done(), text=body.text)
-    session = to_phase(session, body.task, Done(), text=body.text)
-    for dependent in session.plan.dependents[body.task]:
+    return _done(session, body.task, text=body.text)
+
+
+def _carried(session: Session, _entry: e.Entry, body: e.SessionCarried) -> Session:
+    for task_id in body.tasks:
+        session = _done(session, task_id, checkpoint=session.first)
+    return session
+
+
+def _done(session: Session, task_id: str, **changes: Any) -> Session:
+    session = to_phase(session, task_id, Done(), **changes)
+    for dependent in session.plan.dependents[task_id]:
         task = session.tasks[dependent]
         missing = task.missing - 1
         phase: Phase = Ready() if missing == 0 and isinstance(task.phase, Pending) else task.phase
@@ -134,6 +146,7 @@ def _delivery_failed(session: Session, _entry: e.Entry, body: e.DeliveryFailed) 
 
 
 HANDLERS: dict[type[e.Body], Handler] = {
+    e.SessionCarried: _carried,
     e.TaskDone: _task_done,
     e.TaskFailed: _task_failed,
     e.TaskSkipped: _task_skipped,

@@ -1,6 +1,6 @@
 """`start`: a contract is frozen and a session exists, once per key."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -26,7 +26,11 @@ from marathond.planning.freeze import Planned, plan
 from marathond.planning.source import Source, from_object, read_source
 from marathond.store.rows import ContractRow
 from marathond.store.writer import Change
+from marathond.workspace.refs import begin_ref
 from marathond.workspace.repository import Repository
+
+CARRIED_NAMED_MAX = 1000
+"""Tasks named in one entry: with ids of 64 characters a quarter of what it may hold."""
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -93,45 +97,64 @@ async def start(
         object_format="sha256" if len(carried.base) == 64 else "sha1",
         key=key,
         carried_from=carried.session,
-        carried_tasks=carried.tasks,
+        carried_tasks=carried.tasks[:CARRIED_NAMED_MAX],
         unsandboxed=consent,
         version=engine.version,
     )
+    # and the commit it begins with: nobody's branch may hold it any more, long before there is a checkpoint
+    repository = await Repository.open(ready.repo, engine.places.state)
+    await repository.update_refs([(begin_ref(session), carried.tip, "")])
     try:
-        entries = await engine.writer.submit(lambda: _creation(engine, created, frozen, carried.texts))
+        entries = await engine.writer.submit(lambda: _creation(engine, created, frozen, carried))
     except MarathonError:
-        await _undo(engine, created)
+        await _undo(engine, created, repository)
         raise
     first = entries[0].body if entries else None
     if not isinstance(first, e.SessionCreated):  # another client was first with this key
-        await anyio.to_thread.run_sync(engine.environments.remove, session)
+        await _forget(engine, created, repository)
         return await _again(engine, engine.keys[key or ""], key or "", frozen, warnings)
     return _result(session, f"{session}.1", frozen, created=True, warnings=warnings)
 
 
-def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen, texts: Mapping[str, str]) -> Change:
-    """The first entries of a session, the final words of carried tasks among them; nothing when its key is already taken."""
+def _creation(engine: Engine, created: e.SessionCreated, frozen: Frozen, carried: Carried) -> Change:
+    """The first entries of a session and its contract; nothing when its key is already taken."""
     if created.key is not None and created.key in engine.keys:
         return Change(drafts=[])
     if created.key is not None:
         engine.keys[created.key] = created.session
     engine.kernel.learn(frozen)
-    stream, run = e.session_stream(created.session), f"{created.session}.1"
-    bodies = [
+    stream = e.session_stream(created.session)
+    drafts = [e.Draft(stream, body) for body in first_entries(created, carried, engine.boot_id)]
+    return Change(drafts=drafts, contracts=[ContractRow(created.session, 1, frozen.text, frozen.hash)])
+
+
+def first_entries(created: e.SessionCreated, carried: Carried, boot_id: str) -> list[e.Body]:
+    """With what a session begins: its creation, the tasks it carries and their final words, its gate and its first run."""
+    run = f"{created.session}.1"
+    return [
         created,
-        *(e.TaskDone(task=task, text=texts[task]) for task in created.carried_tasks if task in texts),
+        *(e.SessionCarried(tasks=list(more)) for more in _pages(carried.tasks[CARRIED_NAMED_MAX:])),
+        *(e.TaskDone(task=task, text=carried.texts[task]) for task in carried.tasks if task in carried.texts),
         e.GatePassed(run=run, points=gate.at_start(created)),
-        e.RunStarted(run=run, reason="start", boot_id=engine.boot_id),
+        e.RunStarted(run=run, reason="start", boot_id=boot_id),
     ]
-    row = ContractRow(created.session, 1, frozen.text, frozen.hash)
-    return Change(drafts=[e.Draft(stream, body) for body in bodies], contracts=[row])
 
 
-async def _undo(engine: Engine, created: e.SessionCreated) -> None:
-    """The session was not recorded: its key is free again, and no value of its environment stays."""
+def _pages(tasks: list[str]) -> Iterator[list[str]]:
+    """So many tasks at a time as one entry has room for."""
+    return (tasks[at : at + CARRIED_NAMED_MAX] for at in range(0, len(tasks), CARRIED_NAMED_MAX))
+
+
+async def _undo(engine: Engine, created: e.SessionCreated, repository: Repository) -> None:
+    """The session was not recorded: its key is free again, and nothing of it stays."""
     if engine.keys.get(created.key or "") == created.session:
         del engine.keys[created.key or ""]
+    await _forget(engine, created, repository)
+
+
+async def _forget(engine: Engine, created: e.SessionCreated, repository: Repository) -> None:
     await anyio.to_thread.run_sync(engine.environments.remove, created.session)
+    await repository.update_refs([(begin_ref(created.session), repository.zero, "")])
 
 
 async def _again(engine: Engine, session_id: str, key: str, frozen: Frozen, warnings: list[str]) -> dict[str, Any]:
