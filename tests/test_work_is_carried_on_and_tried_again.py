@@ -164,6 +164,7 @@ def test_what_is_carried_on_survives_a_clean_up_of_the_repository(box: Box) -> N
         _plan(box).replace(f"test -e {box.root}/ok", waits).replace(f"test -e {box.root}/third", waits), "--from", old
     )
     assert box.ctl("halt", new).code == 0
+    assert box.git("rev-parse", f"refs/marathon/{new}/begin").strip() == before["tasks"][0]["checkpoint"]
     assert box.stop_daemon() == 0
     box.git("branch", "-D", before["branch"])
     for ref in box.git("for-each-ref", "--format=%(refname)", f"refs/marathon/{old}").split():
