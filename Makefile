@@ -15,7 +15,7 @@ help:
 	@echo "make demo    see Marathon at work: a daemon killed half-way, nothing lost, nothing done twice (one minute)"
 	@echo "make test    install what the tests need, and run them"
 	@echo "make check   lint, format and types"
-	@echo "make bench   measure ledger, redaction, the start of jobs and daemon, and the client"
+	@echo "make bench   measure ledger, redaction, the start of jobs and daemon, the client, and a ledger of years"
 	@echo "make drill   the long fault drills, which \`make test\` leaves out"
 	@echo "make docs    write the generated pages anew: docs/protocol.md and docs/openrpc.json"
 	@echo "make clean   remove what these commands made"

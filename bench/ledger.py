@@ -25,12 +25,15 @@ _EACH = 50
 class Quiet:
     """A reactor to which nothing follows from anything."""
 
-    def stage(self, entry: Entry) -> None:
+    def stage(self, entries: Sequence[Entry]) -> None:
         """Not kept."""
 
     def react(self, now: int) -> list[Draft]:
         """Nothing follows."""
         return []
+
+    def give_up(self, session_id: str, error: Exception) -> None:
+        """Does not happen."""
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """Not kept."""

@@ -15,6 +15,7 @@ from marathond.domain import canonical
 from marathond.domain.entries import Draft, SessionPruned
 from marathond.domain.errors import MarathonError
 from marathond.places import Places
+from marathond.store import gaps
 from marathond.store.artifacts import inspect_session
 from marathond.store.blobs import Blobs
 from marathond.store.database import connect_reader
@@ -278,8 +279,13 @@ def test_the_gate_tells_missing_from_changed(fresh: Callable[[], Places]) -> Non
     assert inspect_session(places, "nobody").absent
 
 
-def test_a_gap_concerns_the_sessions_that_may_have_lost_their_end(fresh: Callable[[], Places]) -> None:
-    """A session whose last entry is before an unexplained gap cannot be trusted to be whole; one that goes on after it can."""
+@pytest.mark.parametrize("far", [False, True])
+def test_a_gap_concerns_the_sessions_that_may_have_lost_their_end(
+    fresh: Callable[[], Places], monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    """A session whose last entry is before an unexplained gap, near or far, cannot be trusted to be whole; one that goes on after it can."""
+    if far:
+        monkeypatch.setattr(gaps, "_COUNTED_ONE_BY_ONE", 0)
     places = fresh()
     tamper(places, "DELETE FROM ledger WHERE stream = 'session:s1' AND n > 3")
     assert [problem.seq for problem in inspect_session(places, "s1").chain] == [12, 15]

@@ -183,6 +183,7 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "pool.opened": lambda b: f"{b['pool']} is open again",
     "clock.stepped": lambda b: f"the clock stepped by {b['by_ms']} ms",
     "backup.made": lambda b: f"a backup of {plural(b['entries'], 'entry')} was written to {b['path']}",
+    "system.summed": lambda b: "what still counts of the entries before is summed up, for a quick start",
     "session.quarantined": lambda b: f"session {b['session']} is quarantined: its history cannot be trusted",
     "session.pruned": lambda b: f"session {b['session']} was exported and removed ({plural(b['entries'], 'entry')})",
     "head.accepted": lambda b: (

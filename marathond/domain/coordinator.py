@@ -1,4 +1,4 @@
-"""The second pure core: what concerns the box rather than one session, folded from the `system` stream.
+"""The second pure core: what follows for the box rather than for one session.
 
 It hands out slots, round robin by session, keeps vendors' pools shut while a limit holds, and remembers which sessions may
 not be worked on because their own chain cannot be trusted. A grant and the `attempt.intended` that uses it commit together.
@@ -10,49 +10,10 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-import msgspec
-from immutables import Map
-from msgspec.structs import replace
-
 from marathond.domain import entries as e
 from marathond.domain.plan import agent_of
 from marathond.domain.session import LIVE, OCCUPYING, Ready, Session, Task
-
-
-class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor's pool that is shut until `until` (microseconds since the epoch)."""
-
-    until: int
-    stated: bool
-
-
-class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on a session whose own chain is broken; it holds until a later gate (by seq) is passed."""
-
-    points: tuple[e.Verdict, ...]
-    seq: int
-
-
-class Slot(NamedTuple):
-    """Who uses a slot."""
-
-    session: str
-    task: str
-    attempt: int
-
-
-class Box(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the machine as far as the ledger knows it."""
-
-    n: int = 0
-    hash: str = ""
-    slots: Map[Slot, str] = Map()
-    turns: Map[str, int] = Map()
-    granted: int = 0
-    pools: Map[str, Pool] = Map()
-    quarantined: Map[str, Quarantined] = Map()
-    pruned: Map[str, e.SessionPruned] = Map()
-    boot_id: str = ""
+from marathond.domain.system import Box, Slot
 
 
 class Capacity(NamedTuple):
@@ -64,37 +25,6 @@ class Capacity(NamedTuple):
     slots: int
     per_agent: Mapping[str, int] = {}
     pools: Mapping[str, str] = {}
-
-
-def evolve(box: Box, entry: e.Entry) -> Box:
-    """The box after an entry of the `system` stream."""
-    box = replace(box, n=entry.n, hash=entry.hash)
-    match entry.body:
-        case e.SlotGranted(session=session, task=task, attempt=attempt, agent=agent):
-            turn = box.granted + 1
-            return replace(
-                box, slots=box.slots.set(Slot(session, task, attempt), agent), granted=turn,
-                turns=box.turns.set(session, turn),
-            )  # fmt: skip
-        case e.SlotReturned(session=session, task=task, attempt=attempt):
-            return replace(box, slots=_without(box.slots, Slot(session, task, attempt)))
-        case e.PoolLimited(pool=pool, until=until, stated=stated):
-            return replace(box, pools=box.pools.set(pool, Pool(until=until, stated=stated)))
-        case e.PoolOpened(pool=pool):
-            return replace(box, pools=_without(box.pools, pool))
-        case e.SessionQuarantined(session=session, points=points):
-            verdict = Quarantined(points=tuple(points), seq=entry.seq)
-            return replace(box, quarantined=box.quarantined.set(session, verdict))
-        case e.SessionPruned(session=session):
-            return replace(box, pruned=box.pruned.set(session, entry.body), turns=_without(box.turns, session))
-        case e.DaemonStarted(boot_id=boot_id):
-            return replace(box, boot_id=boot_id)
-        case _:
-            return box
-
-
-def _without(map_: Map, key: object) -> Map:  # type: ignore[type-arg]
-    return map_.delete(key) if key in map_ else map_
 
 
 def settle(box: Box, session_id: str, session: Session | None) -> list[e.Body]:
@@ -199,7 +129,7 @@ def dispatch(
     """
     hungry = {s.id: _Hungry(s) for s in sessions}
     out: list[e.Draft] = []
-    slots, turns, granted = dict(box.slots), dict(box.turns), box.granted
+    slots, turns, turn = dict(box.slots), dict(box.turns), box.n
     taken = dict(leased or {})
     while True:
         full = _full(slots, capacity)
@@ -221,8 +151,8 @@ def dispatch(
             continue
         if len(slots) >= capacity.slots:
             return out
-        granted += 1
-        turns[session.id] = granted
+        turn += 1
+        turns[session.id] = turn
         slots[Slot(session.id, task_id, intent.attempt)] = intent.agent
         if in_checkout(session):
             taken[session.repo] = session.id

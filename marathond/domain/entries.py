@@ -497,6 +497,44 @@ class SlotGranted(Body, frozen=True, kw_only=True):
     agent: str
 
 
+class SlotInUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot, the attempt that has it, and its agent."""
+
+    session: str
+    task: str
+    attempt: int
+    agent: str
+
+
+class PoolShut(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor's pool that is shut until `until`, microseconds since the epoch."""
+
+    pool: str
+    until: int
+    stated: bool
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in `system` a session was last granted a slot."""
+
+    session: str
+    n: int
+
+
+class SystemSummed(Body, frozen=True, kw_only=True):
+    """All that still counts of the entries of `system` before this one, so that a start reads on from here.
+
+    `turns` are the latest; `verdicts` are the numbers (seq) of the entries `session.quarantined` that hold.
+    """
+
+    kind: ClassVar[str] = "system.summed"
+    boot_id: str
+    slots: list[SlotInUse]
+    pools: list[PoolShut]
+    turns: list[Turn]
+    verdicts: list[int]
+
+
 class SlotReturned(Body, frozen=True, kw_only=True):
     """The attempt no longer needs its slot."""
 
@@ -629,6 +667,7 @@ SYSTEM_KINDS: Final[dict[str, type[Body]]] = {
         HeadAccepted,
     )
 }
+        SystemSummed,
 KINDS: Final[dict[str, type[Body]]] = SESSION_KINDS | SYSTEM_KINDS
 
 

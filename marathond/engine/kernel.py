@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from marathond.domain import coordinator, evolve
+from marathond.domain import coordinator, evolve, system
 from marathond.domain import entries as e
 from marathond.domain.contract import Frozen
-from marathond.domain.coordinator import Box, Capacity
+from marathond.domain.coordinator import Capacity
 from marathond.domain.decide import decide
 from marathond.domain.outlook import next_due
 from marathond.domain.session import Session
+from marathond.domain.system import Box
 from marathond.store.batch import Misfit
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class Kernel:
     def load_box(self, entries: Iterable[e.Entry]) -> None:
         """Folds the system stream."""
         for entry in entries:
-            self.box = coordinator.evolve(self.box, entry)
+            self.box = system.evolve(self.box, entry)
 
     def forget(self, session_id: str) -> None:
         """Drops an ended session from memory; it can be loaded again."""
@@ -147,7 +148,7 @@ class Kernel:
     def _stage(self, entry: e.Entry) -> None:
         session_id = e.session_of(entry.stream)
         if session_id is None:
-            self._staged_box = coordinator.evolve(self.peek_box, entry)
+            self._staged_box = system.evolve(self.peek_box, entry)
             if isinstance(entry.body, e.SessionQuarantined):
                 self._quarantine(entry.body.session)
             return
@@ -244,7 +245,7 @@ class Kernel:
                 return drafts
             del self._dirty[session_id]
         opened = [e.Draft(e.SYSTEM, body) for body in coordinator.open_due_pools(self.peek_box, now)]
-        return opened or self._dispatch(now)
+        return opened or self._dispatch(now) or [e.Draft(e.SYSTEM, body) for body in system.sum_up(self.peek_box)]
 
     def _follows(self, session: Session, now: int) -> list[e.Draft]:
         bodies = decide(session, now) if session.id not in self.given_up and session.id not in self.unsound else []

@@ -4,7 +4,9 @@ Costs what is unfinished, not what is old: ended sessions are not read until som
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio.to_thread
 
@@ -18,10 +20,11 @@ from marathond.domain.session import Checking, Session
 from marathond.engine import gate
 from marathond.engine.effects.attempts import folder
 from marathond.engine.engine import Engine, Opening
-from marathond.engine.kernel import Broken
+from marathond.engine.kernel import Broken, Kernel
 from marathond.engine.sessions import load
 from marathond.store.artifacts import unsound_streams
-from marathond.store.rows import to_entry
+from marathond.store.readers import Readers
+from marathond.store.rows import EntryUnreadableError, intact, to_entry
 from marathond.store.writer import Change
 
 log = logging.getLogger(__name__)
@@ -30,11 +33,8 @@ _PAGE = 2000
 
 
 async def load_states(engine: Engine) -> None:
-    """Folds the system stream and every session that has not ended."""
-    after = 0
-    while rows := await engine.readers.rows(after, _PAGE, e.SYSTEM):
-        engine.kernel.load_box(to_entry(row) for row in rows)
-        after = rows[-1].seq
+    """Folds the system stream from its last sum on, and every session that has not ended."""
+    await load_box(engine.readers, engine.kernel)
     engine.keys.update(await engine.readers.keys())
     for session_id in await engine.readers.unfinished_sessions():
         found = await load(engine, session_id)
@@ -45,6 +45,39 @@ async def load_states(engine: Engine) -> None:
     for session_id, what in unsound.items():
         log.error("session %s: %s", session_id, what)
     engine.kernel.unsound.update(unsound)
+
+
+async def load_box(readers: Readers, kernel: Kernel) -> None:
+    """Folds the system stream from its last sum on. Without one, or where one is damaged, more is read and the box is the same."""
+    summed, damaged = await _last_sum(readers)
+    after = 0
+    if summed is not None:
+        for verdict in summed.body.verdicts:
+            rows = await readers.rows(verdict - 1, 1, e.SYSTEM)
+            kernel.load_box(to_entry(row) for row in rows if row.seq == verdict)
+        after = summed.seq - 1
+    while rows := await readers.rows(after, _PAGE, e.SYSTEM):
+        kernel.load_box(to_entry(row) for row in rows if row.seq not in damaged)
+        after = rows[-1].seq
+
+
+class _Sum(NamedTuple):
+    seq: int
+    body: e.SystemSummed
+
+
+async def _last_sum(readers: Readers) -> tuple[_Sum | None, frozenset[int]]:
+    """The last sum that is what was written, if there is one, and the numbers of those after it that are not."""
+    damaged: list[int] = []
+    row = await readers.latest(e.SYSTEM, e.SystemSummed.kind)
+    while row is not None:
+        with suppress(EntryUnreadableError):
+            body = to_entry(row).body
+            if intact(row) and isinstance(body, e.SystemSummed):
+                return _Sum(row.seq, body), frozenset(damaged)
+        damaged.append(row.seq)
+        row = await readers.latest(e.SYSTEM, e.SystemSummed.kind, before=row.seq)
+    return None, frozenset(damaged)
 
 
 async def settle(engine: Engine, pid: int, mended: tuple[str, ...]) -> None:

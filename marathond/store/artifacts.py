@@ -84,7 +84,8 @@ def compare_contracts(connection: sqlite3.Connection, session: str, rows: list[S
 def _inspect(connection: sqlite3.Connection, places: Places, session: str) -> SessionArtifacts:
     finding = head.compare(places.head, connection)
     rows = _rows(connection, session)
-    chain = _chain_problems(rows, session, unexplained_gaps(connection))
+    gaps = unexplained_gaps(connection, after=rows[-1].seq) if rows else []
+    chain = _chain_problems(rows, session, gaps)
     if not finding.sound:
         chain.append(Problem(None, None, None, finding.reason))
     unreadable = [] if rows else ["the ledger has no entry of it"]

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import aiosqlite
 
 from marathond.domain.entries import session_of
+from marathond.domain.limits import INTEGER_MAX
 from marathond.places import Places
 from marathond.store.chain import Head
 from marathond.store.database import connect_reader
@@ -25,14 +26,14 @@ _STREAMS: Final = f"""{WITH_STREAMS}
     FROM streams WHERE name IS NOT NULL
 """  # noqa: S608 - a constant of ours
 
-_UNFINISHED: Final = """
-    SELECT created.stream FROM ledger created
-    WHERE created.kind = 'session.created' AND coalesce(
-        (SELECT turn.kind FROM ledger turn WHERE turn.stream = created.stream
+_UNFINISHED: Final = f"""{WITH_STREAMS}
+    SELECT name FROM streams JOIN ledger created ON created.seq = (SELECT min(seq) FROM ledger WHERE stream = name)
+    WHERE CASE created.kind WHEN 'session.created' THEN coalesce(
+        (SELECT turn.kind FROM ledger turn WHERE turn.stream = name
          AND turn.kind IN ('session.completed', 'session.failed', 'session.aborted', 'session.reopened')
-         ORDER BY turn.seq DESC LIMIT 1), 'session.reopened') = 'session.reopened'
+         ORDER BY turn.seq DESC LIMIT 1), 'session.reopened') END = 'session.reopened'
     ORDER BY created.seq
-"""
+"""  # noqa: S608 - a constant of ours
 
 
 class StreamSpan(NamedTuple):
@@ -82,6 +83,12 @@ class Readers:
             found = await self._all(f"{_ROW} ORDER BY seq DESC LIMIT 1")
         else:
             found = await self._all(f"{_ROW} WHERE stream = ? ORDER BY n DESC LIMIT 1", stream)
+        return LedgerRow(*found[0]) if found else None
+
+    async def latest(self, stream: str, kind: str, before: int = INTEGER_MAX) -> LedgerRow | None:
+        """The last row of a kind in a stream whose `seq` is below `before`; None when there is none. Costs what lies after it."""
+        query = f"{_ROW} WHERE stream = ? AND kind = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
+        found = await self._all(query, stream, kind, before)
         return LedgerRow(*found[0]) if found else None
 
     async def head(self) -> Head | None:

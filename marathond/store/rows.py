@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from marathond.domain import canonical
 from marathond.domain.entries import Entry, Record, decode_body
 from marathond.domain.instants import parse_instant
 
@@ -67,6 +68,11 @@ def to_entry(row: LedgerRow) -> Entry:
         raise EntryUnreadableError(row, f"unknown kind {error}") from error
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise EntryUnreadableError(row, str(error)) from error
+
+
+def intact(row: LedgerRow) -> bool:
+    """Whether a row's record is the text that was hashed."""
+    return canonical.entry_hash(row.record) == row.hash
 
 
 def to_row(entry: Entry) -> LedgerRow:

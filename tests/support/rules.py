@@ -8,6 +8,7 @@ from marathond.domain.decide import decide
 from marathond.domain.judgement import accepted
 from marathond.domain.outlook import due_at, next_due
 from marathond.domain.session import LIVE, OCCUPYING, TERMINAL, Done, End, Held, Session, Task
+from marathond.domain.system import Slot
 from marathond.engine.views.words import session_state
 from tests.support.world import World
 
@@ -102,7 +103,7 @@ class Rules:
             assert task.failures < session.plan.tasks[task_id].attempts or isinstance(task.phase, TERMINAL)
             if isinstance(task.phase, LIVE):
                 number = task.attempt.number if task.attempt else 0
-                assert coordinator.Slot(session.id, task_id, number) in self.world.box.slots, "who works has a slot"
+                assert Slot(session.id, task_id, number) in self.world.box.slots, "who works has a slot"
             if isinstance(task.phase, Held):
                 assert task.phase.question in session.questions, "what is held was asked"
 

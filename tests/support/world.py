@@ -16,6 +16,7 @@ from marathond.domain.decide import ask_after_boot
 from marathond.domain.effects import open_effects
 from marathond.domain.outlook import may_open, next_due
 from marathond.domain.session import Session
+from marathond.domain.system import Box
 from marathond.engine.kernel import Kernel
 from marathond.store.batch import Batch, Change, Request
 from marathond.store.chain import GENESIS
@@ -85,7 +86,7 @@ class World:
         return self.kernel.sessions
 
     @property
-    def box(self) -> coordinator.Box:
+    def box(self) -> Box:
         """The box as it is committed."""
         return self.kernel.box
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from marathond.domain import session as s
-from marathond.domain.coordinator import Box, Capacity
+from marathond.domain.coordinator import Capacity
 from marathond.domain.instants import format_instant
 from marathond.domain.outlook import due_at, due_with, wall_spent_ms
+from marathond.domain.system import Box
 from marathond.engine.views.why import reasons
 from marathond.engine.views.words import session_state, task_reason, task_state
 

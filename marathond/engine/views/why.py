@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marathond.domain import session as s
-from marathond.domain.coordinator import Box, Capacity, in_checkout, wants
+from marathond.domain.coordinator import Capacity, in_checkout, wants
 from marathond.domain.instants import format_instant
 from marathond.domain.outlook import due_with
 from marathond.domain.plan import agent_of
+from marathond.domain.system import Box
 from marathond.engine.kernel import NO_LEDGER, OWN_FAULT
 from marathond.engine.views.words import refusal, session_state, task_reason
 
