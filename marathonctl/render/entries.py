@@ -137,6 +137,9 @@ def _limited(body: Body) -> str:
 
 SENTENCES: dict[str, Callable[[Body], str]] = {
     "session.created": _created,
+    "run.stepped": lambda b: (
+        f"the clock moved by {b['by_ms'] / 1000:.0f} s under it, which does not count against `wall`"
+    ),
     "session.carried": lambda b: f"{len(b['tasks'])} more tasks are carried over, done",
     "session.reopened": lambda b: f"you reopened the session for {', '.join(b['tasks']) or 'all that failed'}",
     "session.halted": lambda b: "the session is halted; no process of it is left",
@@ -182,8 +185,8 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "pool.limited": _limited,
     "pool.opened": lambda b: f"{b['pool']} is open again",
     "clock.stepped": lambda b: f"the clock stepped by {b['by_ms']} ms",
-    "backup.made": lambda b: f"a backup of {plural(b['entries'], 'entry')} was written to {b['path']}",
     "system.summed": lambda b: "what still counts of the entries before is summed up, for a quick start",
+    "backup.made": lambda b: f"a backup of {plural(b['entries'], 'entry')} was written to {b['path']}",
     "session.quarantined": lambda b: f"session {b['session']} is quarantined: its history cannot be trusted",
     "session.pruned": lambda b: f"session {b['session']} was exported and removed ({plural(b['entries'], 'entry')})",
     "head.accepted": lambda b: (

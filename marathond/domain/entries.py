@@ -166,6 +166,16 @@ class RunEnded(Body, frozen=True, kw_only=True):
     reason: Literal["done", "failed", "aborted", "halted", "waiting", "held", "handover", "cut_off", "quarantined"]
 
 
+class RunStepped(Body, frozen=True, kw_only=True):
+    """The wall clock moved by so much against the monotonic one while attempts were running, as when the machine was suspended.
+
+    It is no time that they lived, so none of it counts against the `wall` budget.
+    """
+
+    kind: ClassVar[str] = "run.stepped"
+    by_ms: int
+
+
 class GatePassed(Body, frozen=True, kw_only=True):
     """All six points hold; the run named may start."""
 
@@ -487,16 +497,6 @@ class DaemonStopped(Body, frozen=True, kw_only=True):
     reason: str
 
 
-class SlotGranted(Body, frozen=True, kw_only=True):
-    """An attempt may use one of the box's slots; committed together with its `attempt.intended`."""
-
-    kind: ClassVar[str] = "slot.granted"
-    session: str
-    task: str
-    attempt: int
-    agent: str
-
-
 class SlotInUse(msgspec.Struct, frozen=True, kw_only=True):
     """A slot, the attempt that has it, and its agent."""
 
@@ -533,6 +533,16 @@ class SystemSummed(Body, frozen=True, kw_only=True):
     pools: list[PoolShut]
     turns: list[Turn]
     verdicts: list[int]
+
+
+class SlotGranted(Body, frozen=True, kw_only=True):
+    """An attempt may use one of the box's slots; committed together with its `attempt.intended`."""
+
+    kind: ClassVar[str] = "slot.granted"
+    session: str
+    task: str
+    attempt: int
+    agent: str
 
 
 class SlotReturned(Body, frozen=True, kw_only=True):
@@ -620,6 +630,7 @@ SESSION_KINDS: Final[dict[str, type[Body]]] = {
         SessionFailed,
         RunStarted,
         RunEnded,
+        RunStepped,
         GatePassed,
         GateRefused,
         RequestHalt,
@@ -656,6 +667,7 @@ SYSTEM_KINDS: Final[dict[str, type[Body]]] = {
     for t in (
         DaemonStarted,
         DaemonStopped,
+        SystemSummed,
         SlotGranted,
         SlotReturned,
         PoolLimited,
@@ -667,7 +679,6 @@ SYSTEM_KINDS: Final[dict[str, type[Body]]] = {
         HeadAccepted,
     )
 }
-        SystemSummed,
 KINDS: Final[dict[str, type[Body]]] = SESSION_KINDS | SYSTEM_KINDS
 
 

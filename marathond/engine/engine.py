@@ -290,20 +290,27 @@ class Engine:
             rang = await self.alarm.wait()
             if rang == "set":
                 continue
-            drafts: list[e.Draft] = []
+            stepped: int | None = None
             by_ms = clock_steps_ms(self.clock, wall, mono)
             if rang == "stepped" or abs(by_ms) >= _STEP_MS:  # after a sleep a due timer may be told before the step
-                drafts.append(e.Draft(e.SYSTEM, e.ClockStepped(by_ms=by_ms)))
+                stepped = by_ms
             wall, mono = self.clock.wall(), self.clock.monotonic_ms()
-            await self._tick(drafts)
+            await self._tick(stepped)
 
-    async def _tick(self, drafts: list[e.Draft]) -> None:
-        """Lets time act: whatever became due is decided, and sessions that should run again are looked at."""
+    async def _tick(self, stepped_ms: int | None) -> None:
+        """Lets time act: whatever became due is decided, and sessions that should run again are looked at.
+
+        A step of the wall clock comes first: a budget that would be spent but for a night's sleep is not spent.
+        """
         now = self._ticked = self.clock.wall()
 
         def change() -> Change:
             self.kernel.poke(now)
-            return Change(drafts=drafts)
+            if stepped_ms is None:
+                return Change(drafts=[])
+            live = [s.id for s in self.kernel.unfinished() if s.live_since is not None]
+            inside = [e.Draft(e.session_stream(i), e.RunStepped(by_ms=stepped_ms)) for i in live if stepped_ms]
+            return Change(drafts=[e.Draft(e.SYSTEM, e.ClockStepped(by_ms=stepped_ms)), *inside])
 
         try:
             await self.writer.submit(change)

@@ -89,9 +89,18 @@ class User:
             case 8 | 9:
                 self.answer(session, random.choice(["yes", "yes", "no"]))
             case 10:
-                self.world.tick(self.world.now + random.randrange(1, 40 * _HOUR_US))
+                self._let_time_pass(random.randrange(1, 40 * _HOUR_US))
             case 11:
                 self.world.crash(rebooted=random.random() < 0.3)
+
+    def _let_time_pass(self, by_us: int) -> None:
+        """Awake or asleep; the daemon tells the sessions in which something lives that it was asleep."""
+        if self.world.random.random() < 0.5:
+            self.world.now += by_us
+            for session in self.world.sessions.values():
+                if session.end is None and session.live_since is not None:
+                    self.world.say(session.id, e.RunStepped(by_ms=by_us // 1000))
+        self.world.tick(self.world.now + by_us)
 
     def help(self, session: Session) -> bool:
         """Does what lets a session go on that waits for its user; whether there was anything to do."""

@@ -148,7 +148,25 @@ def _checkpoint(session: Session, _entry: e.Entry, body: e.CheckpointCommitted) 
     return replace(session, tip=body.commit)
 
 
+def _run_stepped(session: Session, entry: e.Entry, body: e.RunStepped) -> Session:
+    """What lives began so much later, as the wall clock counts now; never after this moment."""
+    if (since := session.live_since) is None:
+        return session
+
+    def moved(instant: int) -> int:
+        return min(instant + 1000 * body.by_ms, entry.wall)
+
+    for task_id in session.frontier:
+        task = session.tasks[task_id]
+        if isinstance(task.phase, Running):
+            session = set_task(
+                session, task_id, replace(task, phase=replace(task.phase, started=moved(task.phase.started)))
+            )
+    return replace(session, live_since=moved(since), live_until=moved(session.live_until))
+
+
 HANDLERS: dict[type[e.Body], Handler] = {
+    e.RunStepped: _run_stepped,
     e.AttemptIntended: _intended,
     e.AttemptStarted: _started,
     e.AttemptAdopted: _adopted,
