@@ -137,9 +137,6 @@ def _limited(body: Body) -> str:
 
 SENTENCES: dict[str, Callable[[Body], str]] = {
     "session.created": _created,
-    "run.stepped": lambda b: (
-        f"the clock moved by {b['by_ms'] / 1000:.0f} s under it, which does not count against `wall`"
-    ),
     "session.carried": lambda b: f"{len(b['tasks'])} more tasks are carried over, done",
     "session.reopened": lambda b: f"you reopened the session for {', '.join(b['tasks']) or 'all that failed'}",
     "session.halted": lambda b: "the session is halted; no process of it is left",
@@ -149,6 +146,9 @@ SENTENCES: dict[str, Callable[[Body], str]] = {
     "session.failed": lambda b: f"the session failed: {b['reason']}" + _on(b.get("branch")),
     "run.started": lambda b: f"run {b['run']} started ({b['reason']})",
     "run.ended": _run_ended,
+    "run.stepped": lambda b: (
+        f"the clock moved by {b['by_ms'] / 1000:.0f} s under it, which does not count against `wall`"
+    ),
     "gate.passed": lambda b: f"the gate let run {b['run']} pass",
     "gate.refused": _gate_refused,
     "request.halt": lambda b: "you asked to halt" + (" when live attempts have finished" if b.get("drain") else ""),

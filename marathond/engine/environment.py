@@ -71,15 +71,7 @@ async def attempt_environment(
     engine: Engine, session: Session, spec: Spec, profile: Profile, extra: Mapping[str, str]
 ) -> AttemptEnvironment:
     """What an attempt of a task sees: the base set, the profile's names, the task's names, and `extra`."""
-    found = await stored(engine, session)
-    chosen = choose(
-        found,
-        profile_names=profile.environment_names,
-        task_names=spec.env,
-        secret_names=profile.secret_env,
-        extra=extra,
-    )
-    return _with_former(chosen, found)
+    return _for_attempt(await stored(engine, session), spec, profile, extra)
 
 
 async def check_environment(
@@ -90,31 +82,50 @@ async def check_environment(
     return _with_former(choose(found, task_names=spec.env, extra=extra), found)
 
 
-async def secrets_of(engine: Engine, session: Session, spec: Spec) -> Mapping[str, str]:
-    """The secrets that a task's attempts were handed, by name; also those that the profile itself sets.
+async def secrets_of(engine: Engine, session: Session, *specs: Spec) -> Mapping[str, str]:
+    """The secrets that the attempts of these tasks were handed, by name; also those that the profile itself sets.
 
     Where the profile was removed or spoiled meanwhile, all that its names may have let through counts as secret.
     """
-    profile = (await anyio.to_thread.run_sync(engine.agents)).find(spec.agent)
-    if profile is None:
-        found = await stored(engine, session)
-        open_names = {*choose(found, task_names=spec.env).values}
-        return _with_former(choose(found, profile_names=["*"], secret_names=found.keys() - open_names), found).secrets
-    return (await attempt_environment(engine, session, spec, profile, profile.env)).secrets
+    registry = await anyio.to_thread.run_sync(engine.agents)
+    found = await stored(engine, session)
+    secrets: dict[str, str] = {}
+    for spec in specs:
+        profile = registry.find(spec.agent)
+        if profile is None:
+            open_names = {*choose(found, task_names=spec.env).values}
+            seen = _with_former(choose(found, profile_names=["*"], secret_names=found.keys() - open_names), found)
+        else:
+            seen = _for_attempt(found, spec, profile, profile.env)
+        secrets |= seen.secrets
+    return secrets
 
 
 async def all_secrets(engine: Engine, session: Session) -> Mapping[str, str]:
     """The secrets that any task of a session was handed."""
-    found: dict[str, str] = {}
-    for spec in {(spec.agent, spec.env): spec for spec in session.plan.tasks.values()}.values():
-        found |= await secrets_of(engine, session, spec)
-    return found
+    alike = {(spec.agent, spec.env): spec for spec in session.plan.tasks.values()}
+    return await secrets_of(engine, session, *alike.values())
 
 
 async def forbidden_in(engine: Engine, session: Session) -> Forbidden | None:
     """Tells bytes that no ref may hold, since a secret of the session is in them; None where it has none."""
-    secrets = await all_secrets(engine, session)
+    return forbidding(await all_secrets(engine, session))
+
+
+def forbidding(secrets: Mapping[str, str]) -> Forbidden | None:
+    """Tells bytes in which one of the secrets is; None where there are none."""
     return Redactor(secrets).contains_secret if secrets else None
+
+
+def _for_attempt(found: Environment, spec: Spec, profile: Profile, extra: Mapping[str, str]) -> AttemptEnvironment:
+    chosen = choose(
+        found,
+        profile_names=profile.environment_names,
+        task_names=spec.env,
+        secret_names=profile.secret_env,
+        extra=extra,
+    )
+    return _with_former(chosen, found)
 
 
 def _with_former(chosen: AttemptEnvironment, found: Environment) -> AttemptEnvironment:

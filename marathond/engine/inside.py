@@ -5,11 +5,13 @@ A hurdle, not a boundary: a process of the same account can clear its environmen
 
 import os
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio.to_thread
 
+from marathond.attempt.processes import ATTEMPT_MARKER
 from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
 from marathond.domain.errors import NOT_PERMITTED, MarathonError
@@ -25,7 +27,7 @@ Who = tuple[str, str, int]
 What = Literal["progress", "attachment", "refused"]
 
 _ANCESTORS_MAX = 64
-_MARKER = b"MARATHON_ATTEMPT="
+_MARKER = f"{ATTEMPT_MARKER}=".encode()
 _FORM = re.compile(r"([a-z0-9]{1,64})/([a-z0-9][a-z0-9_-]{0,63})/([1-9][0-9]{0,8})(?:/.*)?", re.ASCII | re.DOTALL)
 
 
@@ -134,38 +136,45 @@ async def ask(engine: Engine, who: Who, question: dict[str, Any]) -> dict[str, A
 
 
 async def _count(engine: Engine, who: Who) -> None:
-    """Makes sure of room for one more of the attempt's notes; those of earlier daemons are in the ledger."""
+    """Makes sure of room for one more of the attempt's notes."""
     session, task, attempt = who
-    if who not in engine.notes:
+
+    async def noted() -> int:
         bodies = [entry.body async for entry in session_entries(engine, session)]
         notes = [b for b in bodies if isinstance(b, e.AttemptNoted) and (b.task, b.attempt) == (task, attempt)]
-        engine.notes.setdefault(who, sum(note.what in ("progress", "attachment") for note in notes))
-    if engine.notes[who] >= ATTEMPT_NOTES_MAX:
-        hint = f"Progress and attachments are recorded {ATTEMPT_NOTES_MAX:,} times for each attempt: say less, or attach more at once."
-        raise MarathonError(
-            NOT_PERMITTED, reason=f"Attempt {session}/{task}/{attempt} has said all that is recorded", hint=hint
-        )
-    engine.notes[who] += 1
+        return sum(note.what in ("progress", "attachment") for note in notes)
+
+    hint = f"Progress and attachments are recorded {ATTEMPT_NOTES_MAX:,} times for each attempt: say less, or attach more at once."
+    await _one_more(engine.notes, who, noted, ATTEMPT_NOTES_MAX, "has said all that is recorded", hint)
 
 
 async def _count_question(engine: Engine, who: Who) -> None:
-    """Makes sure that the attempt may ask once more; what it asked in the time of earlier daemons is in the ledger."""
+    """Makes sure that the attempt may ask once more."""
     session, task, attempt = who
-    if who not in engine.questions:
-        asked, mine = 0, False
+
+    async def asked() -> int:
+        count, mine = 0, False
         async for entry in session_entries(engine, session):
             match entry.body:
                 case e.AttemptIntended(task=of, attempt=number) if of == task:
                     mine = number == attempt
                 case e.QuestionAsked(about="agent", task=of) if of == task and mine:
-                    asked += 1
-        engine.questions.setdefault(who, asked)
-    if engine.questions[who] >= ATTEMPT_QUESTIONS_MAX:
-        hint = f"An attempt may ask {ATTEMPT_QUESTIONS_MAX} questions: decide by yourself from here on."
-        raise MarathonError(
-            NOT_PERMITTED, reason=f"Attempt {session}/{task}/{attempt} has asked all that it may ask", hint=hint
-        )
-    engine.questions[who] += 1
+                    count += 1
+        return count
+
+    hint = f"An attempt may ask {ATTEMPT_QUESTIONS_MAX} questions: decide by yourself from here on."
+    await _one_more(engine.questions, who, asked, ATTEMPT_QUESTIONS_MAX, "has asked all that it may ask", hint)
+
+
+async def _one_more(
+    counts: dict[Who, int], who: Who, before: Callable[[], Awaitable[int]], most: int, reason: str, hint: str
+) -> None:
+    """Counts one more, at most so many; what was in the time of earlier daemons, which `before` counts, is in the ledger."""
+    if who not in counts:
+        counts.setdefault(who, await before())
+    if counts[who] >= most:
+        raise MarathonError(NOT_PERMITTED, reason=f"Attempt {'/'.join(map(str, who))} {reason}", hint=hint)
+    counts[who] += 1
 
 
 async def _note(engine: Engine, who: Who, what: What, text: str, blob: str | None = None) -> None:

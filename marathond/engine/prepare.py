@@ -10,6 +10,7 @@ from marathond.agents.launch import Launch
 from marathond.agents.profile import Profile
 from marathond.attempt.environment import AttemptEnvironment
 from marathond.attempt.job import Job
+from marathond.attempt.processes import ATTEMPT_MARKER
 from marathond.attempt.records import write_durably
 from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
@@ -23,10 +24,10 @@ from marathond.engine.past import past_of
 from marathond.planning.templates import render
 from marathond.store.files import make_folder
 from marathond.workspace.isolation import Created, Workspace
+from marathond.workspace.leaks import Forbidden
 from marathond.workspace.refs import rescue_ref
 from marathond.workspace.rescue import Rescued
 
-MARKER = "MARATHON_ATTEMPT"
 SOCKET = "MARATHON_SOCKET"
 
 _NAMED_MAX = 20
@@ -51,7 +52,7 @@ async def prepare(engine: Engine, session: Session, task_id: str, attempt: Attem
     workspace = await _make_room(engine, session, task_id, attempt, past)
     built = _command(engine, session, spec, attempt, profile, where, str(workspace.path), past if told else None)
     id_ = f"{session.id}/{task_id}/{attempt.number}"
-    common = {"PWD": str(workspace.path), MARKER: id_}
+    common = {"PWD": str(workspace.path), ATTEMPT_MARKER: id_}
     # whatever places the daemon was started with, a client inside the attempt finds it
     reaching = {SOCKET: str(engine.places.socket)}
     environment = await attempt_environment(engine, session, spec, profile, {**built.env, **common, **reaching})
@@ -86,13 +87,14 @@ async def _make_room(engine: Engine, session: Session, task_id: str, attempt: At
 
     What was judged is the candidate: where it failed, its files come back, whatever the checks have done to them since.
     """
-    workspace, new = await room_at(engine, session, task_id, attempt.start)
     forbidden = await forbidden_in(engine, session)
+    workspace, new = await room_at(engine, session, task_id, attempt.start, forbidden)
     if attempt.mode == "fresh" and not new:
         ref = rescue_ref(session.id, task_id, attempt.number)
-        kept = await workspace.rescue(ref, engine.clock.wall(), forbidden)
-        if kept.withheld or kept.commits_withheld:  # recorded before it is gone
-            await engine.append(session.id, await _withheld(engine, session, task_id, attempt, kept))
+        if forbidden is not None:  # what is withheld is recorded before it is gone
+            kept = await workspace.rescue(ref, engine.clock.wall(), forbidden)
+            if kept.withheld or kept.commits_withheld:
+                await engine.append(session.id, await _withheld(engine, session, task_id, attempt, kept))
         await workspace.reset_fresh(attempt.start, ref, engine.clock.wall(), forbidden)
     elif past is not None and past.why == "failed" and past.attempt.candidate is not None:
         await workspace.checkout(past.attempt.candidate.commit, engine.clock.wall(), forbidden)
@@ -107,10 +109,11 @@ async def _withheld(engine: Engine, session: Session, task_id: str, attempt: Att
     return e.AttemptNoted(task=task_id, attempt=attempt.number, what="withheld", text=clean)
 
 
-async def room_at(engine: Engine, session: Session, task_id: str, commit: str) -> tuple[Workspace, bool]:
+async def room_at(
+    engine: Engine, session: Session, task_id: str, commit: str, forbidden: Forbidden | None
+) -> tuple[Workspace, bool]:
     """The task's workspace, and whether it had to be made, at `commit`; a new one is not set up yet."""
     workspace = await engine.rooms.workspace(session, task_id)
-    forbidden = await forbidden_in(engine, session)
     made = await workspace.ensure(commit, f"marathon session {session.id}", engine.clock.wall(), forbidden)
     if isinstance(made, Created):
         await anyio.to_thread.run_sync(lambda: setup_marker(engine, session.id, task_id).unlink(missing_ok=True))

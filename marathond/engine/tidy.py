@@ -13,7 +13,7 @@ from marathond.attempt.redact import Redactor
 from marathond.domain.errors import MarathonError
 from marathond.domain.session import Done, Session
 from marathond.engine.engine import Engine
-from marathond.engine.environment import all_secrets, stored
+from marathond.engine.environment import all_secrets, forbidding, stored
 from marathond.engine.sessions import find, known
 from marathond.workspace.git import GitError
 from marathond.workspace.isolation import Removed
@@ -57,8 +57,7 @@ async def _remove_worktrees(engine: Engine, session: Session, secrets: Mapping[s
     """
     if not (engine.places.workspaces / session.id).is_dir():
         return
-    redactor = Redactor(secrets or {})
-    forbidden = redactor.contains_secret if secrets else None
+    forbidden = forbidding(secrets or {})
     for task_id, task in session.tasks.items():
         if not task.begun:
             continue
@@ -79,7 +78,10 @@ async def _remove_worktrees(engine: Engine, session: Session, secrets: Mapping[s
                 await anyio.to_thread.run_sync(_forget, engine.places.workspaces / session.id, task_id)
         except (MarathonError, GitError, OSError) as error:
             log.warning(
-                "session %s: the workspace of %s stays: %s", session.id, task_id, redactor.redact_text(str(error))
+                "session %s: the workspace of %s stays: %s",
+                session.id,
+                task_id,
+                Redactor(secrets or {}).redact_text(str(error)),
             )
 
 

@@ -67,6 +67,8 @@ class Call:
     def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes, limit: int | None) -> None:
         self._argv, self._cwd, self._env, self._given, self._limit = argv, cwd, env, given, limit
         self._process: subprocess.Popen[bytes] | None = None
+        self.overdue = False
+        """Whether it was ended because it took longer than `GIT_SECONDS_MAX`."""
 
     def run(self) -> Output:
         """Blocks until it has ended. With a limit its standard error is not kept. Raises OSError when it cannot be started."""
@@ -99,27 +101,16 @@ class Call:
         return Output(0 if cut else process.returncode, head, "")
 
     def _all(self, process: "subprocess.Popen[bytes]") -> Output:
-        try:
-            stdout, stderr = process.communicate(self._given, GIT_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            self._end_now(process)
-            return Output(-signal.SIGKILL, b"", f"it did not end within {GIT_SECONDS_MAX:.0f} s")
-        return Output(process.returncode, stdout, stderr.decode("utf-8", "replace"))
-
-    def _end_now(self, process: "subprocess.Popen[bytes]") -> None:
-        self.send(signal.SIGTERM)
-        try:
-            process.communicate(timeout=GIT_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.send(signal.SIGKILL)
-            process.communicate()
+        stdout, stderr = process.communicate(self._given)
+        said = f"it did not end within {GIT_SECONDS_MAX:.0f} s" if self.overdue else stderr.decode("utf-8", "replace")
+        return Output(process.returncode, stdout, said)
 
 
 async def finished(call: Call) -> Output:
     """Runs a call in a worker thread. Raises OSError when it cannot be started.
 
-    Neither cancellation nor the event of `ended_by` cuts it at once: it has `GIT_GRACE_SECONDS` to end by itself, and as long again
-    after SIGTERM.
+    Neither cancellation, nor the event of `ended_by`, nor that it takes longer than `GIT_SECONDS_MAX` cuts it at once: it has
+    `GIT_GRACE_SECONDS` to end by itself, and as long again after SIGTERM.
     """
     over = anyio.Event()
     output: Output | None = None
@@ -140,10 +131,12 @@ async def finished(call: Call) -> Output:
 
 
 async def _end_when_unwanted(call: Call, over: anyio.Event) -> None:
-    asked = _asked_to_end.get()
+    asked = _asked_to_end.get() or anyio.Event()
     try:
-        await (anyio.sleep_forever() if asked is None else asked.wait())
-    finally:  # asked, or cancelled: because the call is over, or because its caller was
+        with anyio.move_on_after(GIT_SECONDS_MAX) as patience:
+            await asked.wait()
+        call.overdue = patience.cancelled_caught
+    finally:  # asked, overdue, or cancelled: because the call is over, or because its caller was
         with anyio.CancelScope(shield=True):
             for number in (signal.SIGTERM, signal.SIGKILL):
                 if not over.is_set():

@@ -67,20 +67,24 @@ async def _begin(
         ready = await _prepared(engine, session, effect, attempt, where, handle)
         started = ready and await _launched(where, ready)
     except (MarathonError, GitError, lifecycle.LaunchFailed, OSError) as error:
-        if handle.stop.is_set():
-            await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
+        if not handle.stop.is_set():
+            await _could_not(engine, session, effect, error)
             return None
-        if is_full(error) or is_unreadable(error):
-            raise  # no fault of the attempt: it is tried again and costs none
-        reason = await told(engine, session, effect.task, str(error))
-        log.warning("session %s: %s/%d could not be started: %s", session.id, effect.task, effect.attempt, reason)
-        await engine.append(session.id, _not_run(effect, "not_started", reason))
-        return None
+        ready = started = None  # nobody wants it any more, and that is why it failed
     if ready is None or started is None:
         await engine.append(session.id, _not_run(effect, "interrupted", "it was stopped before it started"))
         return None
     await engine.append(session.id, _started(engine, session, effect, started, ready.agent_version))
     return started
+
+
+async def _could_not(engine: Engine, session: Session, effect: DriveAttempt, error: Exception) -> None:
+    """Records why an attempt could not be started. Raises what is no fault of its own: it is tried again and costs none."""
+    if is_full(error) or is_unreadable(error):
+        raise error
+    reason = await told(engine, session, effect.task, str(error))
+    log.warning("session %s: %s/%d could not be started: %s", session.id, effect.task, effect.attempt, reason)
+    await engine.append(session.id, _not_run(effect, "not_started", reason))
 
 
 async def _launched(where: Path, ready: Ready) -> Started:

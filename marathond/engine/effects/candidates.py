@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import anyio.to_thread
 
-from marathond.attempt.redact import Redactor
 from marathond.domain import entries as e
 from marathond.domain.effects import MakeCandidate
 from marathond.domain.session import Attempt, Session
 from marathond.engine.effects.troubles import may_pass, plain, told
 from marathond.engine.engine import Engine, Handle
-from marathond.engine.environment import secrets_of
+from marathond.engine.environment import forbidding, secrets_of
 from marathond.engine.prepare import asked
 from marathond.workspace.call import ended_by
 from marathond.workspace.candidate import Candidate, Refused, Withheld, make_candidate
@@ -108,7 +107,6 @@ def _recorded(attempt: Attempt) -> Candidate | None:
 async def _make(engine: Engine, session: Session, effect: MakeCandidate, attempt: Attempt) -> Candidate | Refused:
     workspace = await engine.rooms.workspace(session, effect.task)
     secrets = await secrets_of(engine, session, session.plan.tasks[effect.task])
-    forbidden = Redactor(secrets).contains_secret if secrets else None
     return await make_candidate(
         workspace,
         attempt.start,
@@ -116,7 +114,7 @@ async def _make(engine: Engine, session: Session, effect: MakeCandidate, attempt
         ref=candidate_ref(session.id, effect.task, effect.attempt),
         agent_ref=agent_ref(session.id, effect.task, effect.attempt),
         at=engine.clock.wall(),
-        forbidden=forbidden,
+        forbidden=forbidding(secrets),
     )
 
 

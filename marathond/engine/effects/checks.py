@@ -15,6 +15,7 @@ import anyio.to_thread
 from marathond.attempt import lifecycle
 from marathond.attempt.job import Job
 from marathond.attempt.lifecycle import Absent, Alive, Ended, LaunchFailed, Lost
+from marathond.attempt.processes import ATTEMPT_MARKER
 from marathond.domain import entries as e
 from marathond.domain.contract import FileCheck, RunCheck
 from marathond.domain.effects import RunChecks
@@ -25,7 +26,7 @@ from marathond.engine.effects.attempts import folder, follow
 from marathond.engine.effects.troubles import may_pass, told
 from marathond.engine.engine import Engine, Handle
 from marathond.engine.environment import check_environment, forbidden_in, secrets_of
-from marathond.engine.prepare import MARKER, room_at
+from marathond.engine.prepare import room_at
 from marathond.validation.file_check import judge_file
 from marathond.workspace.call import ended_by
 from marathond.workspace.git import GitError
@@ -118,10 +119,11 @@ async def _perform(
     found = await lifecycle.recover(where)
     if isinstance(found, Absent):
         spec = session.plan.tasks[effect.task]
-        workspace, _ = await room_at(engine, session, effect.task, effect.commit)
-        await workspace.checkout(effect.commit, engine.clock.wall(), await forbidden_in(engine, session))
+        forbidden = await forbidden_in(engine, session)
+        workspace, _ = await room_at(engine, session, effect.task, effect.commit, forbidden)
+        await workspace.checkout(effect.commit, engine.clock.wall(), forbidden)
         attempt_id = f"{session.id}/{effect.task}/{effect.attempt}"
-        extra = {"PWD": str(workspace.path), MARKER: attempt_id}
+        extra = {"PWD": str(workspace.path), ATTEMPT_MARKER: attempt_id}
         seen = await check_environment(engine, session, spec, extra)
         # the agent may have left its keys where a check finds and prints them
         secrets = {**seen.secrets, **await secrets_of(engine, session, spec)}

@@ -78,12 +78,11 @@ async def start(
         return await _again(engine, known, key, frozen, warnings)
     consent = unsandboxed or engine.config.unsandboxed
     await _check_consent(engine, frozen.contract, consent=consent)
-    await _check_checkout(engine, ready)
+    repository = await Repository.open(ready.repo, engine.places.state)
+    await _check_checkout(ready, repository)
     carried = Carried(ready.base, ready.base, None, [], {})
     if from_session is not None:
-        carried = await carry(
-            engine, from_session, frozen.contract, await Repository.open(ready.repo, engine.places.state)
-        )
+        carried = await carry(engine, from_session, frozen.contract, repository)
     session = new_session_id(SystemRandom())
     # values first: a session without its environment could not go on after a crash in between
     await remember(engine, session, frozen.contract, env)
@@ -102,7 +101,6 @@ async def start(
         version=engine.version,
     )
     # and the commit it begins with: nobody's branch may hold it any more, long before there is a checkpoint
-    repository = await Repository.open(ready.repo, engine.places.state)
     await repository.update_refs([(begin_ref(session), carried.tip, "")])
     try:
         entries = await engine.writer.submit(lambda: _creation(engine, created, frozen, carried))
@@ -133,7 +131,7 @@ def first_entries(created: e.SessionCreated, carried: Carried, boot_id: str) -> 
     run = f"{created.session}.1"
     return [
         created,
-        *(e.SessionCarried(tasks=list(more)) for more in _pages(carried.tasks[CARRIED_NAMED_MAX:])),
+        *(e.SessionCarried(tasks=more) for more in _pages(carried.tasks[CARRIED_NAMED_MAX:])),
         *(e.TaskDone(task=task, text=carried.texts[task]) for task in carried.tasks if task in carried.texts),
         e.GatePassed(run=run, points=gate.at_start(created)),
         e.RunStarted(run=run, reason="start", boot_id=boot_id),
@@ -184,11 +182,11 @@ async def _check_consent(engine: Engine, contract: Contract, *, consent: bool) -
             raise MarathonError(CONSENT_NEEDED, agent=name)
 
 
-async def _check_checkout(engine: Engine, ready: Planned) -> None:
+async def _check_checkout(ready: Planned, repository: Repository) -> None:
     """`isolation = "none"` refuses a checkout with changes while that is still cheap to say."""
     if ready.frozen.contract.workspace.isolation != "none":
         return
-    changes = await (await Repository.open(ready.repo, engine.places.state)).changes()
+    changes = await repository.changes()
     if changes:
         shown = ", ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")
         raise MarathonError(DIRTY_CHECKOUT, repo=ready.repo, files=shown)
