@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -179,15 +177,7 @@ def test_users_see_the_fault_and_the_next_daemon_goes_on(box: Box) -> None:
     """The session shows as quarantined with an incident that the log has; its attempt can be stopped, its resume is refused with 2,
     other sessions get done, and a daemon without the fault goes on with it."""
     fault, go = box.root / "fault", box.root / "go"
-    with (box.root / "daemon.err").open("ab") as log:
-        box.daemon = subprocess.Popen(
-            [sys.executable, "-c", SICK_DAEMON, str(fault)],
-            cwd=box.root,
-            env=box.env,
-            stdin=subprocess.DEVNULL,
-            stderr=log,
-        )
-    box.until(lambda: box.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+    box.daemon_from(SICK_DAEMON, str(fault))
     sick = box.start(f'name = "{SICK}"\n[[task]]\nid = "a"\nrun = "test -e {go} && echo x > f || sleep 300"\n')
     box.until(lambda: box.running(sick, "a"), "the attempt runs")
     fault.touch()

@@ -27,11 +27,7 @@ def _rows(box: Box) -> int:
 
 def _cut(box: Box, rows: int) -> None:
     """Deletes the last rows, by plain SQL."""
-    with closing(sqlite3.connect(box.state / "ledger.db")) as ledger:
-        for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            ledger.execute(f"DROP TRIGGER {name}")
-        ledger.execute("DELETE FROM ledger WHERE seq > (SELECT max(seq) FROM ledger) - ?", (rows,))
-        ledger.commit()
+    box.tamper("DELETE FROM ledger WHERE seq > (SELECT max(seq) FROM ledger) - ?", values=(rows,))
 
 
 def _marathond(box: Box, *args: str) -> "subprocess.CompletedProcess[str]":
@@ -104,12 +100,7 @@ def test_a_broken_chain_keeps_a_session_that_was_running_from_going_on(box: Box)
     session = box.start(PLAN)
     box.until(lambda: box.running(session, "second"), "the second task hangs")
     box.kill_daemon()
-    with closing(sqlite3.connect(box.state / "ledger.db")) as ledger:
-        for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            ledger.execute(f"DROP TRIGGER {name}")
-        changed = "UPDATE ledger SET record = replace(record, 'intact', 'intakt') WHERE kind = 'gate.passed'"
-        ledger.execute(changed)
-        ledger.commit()
+    box.tamper("UPDATE ledger SET record = replace(record, 'intact', 'intakt') WHERE kind = 'gate.passed'")
     box.daemon_up()
     status = box.wait(session, "quarantined")
     assert status["reasons"][0]["kind"] == "gate"
@@ -130,9 +121,7 @@ def test_a_session_that_was_cut_off_under_a_head_that_leads_does_not_count_as_ru
     """`status`, `list` and `why` say that it is quarantined, for what reason, and which command helps."""
     session = box.start(PLAN)
     box.until(lambda: box.running(session, "second"), "the second task hangs")
-    box.until(
-        lambda: int((box.state / "head").read_text().split()[1]) == box.entries()[-1]["seq"], "the head is outside"
-    )
+    box.until_anchored()
     box.kill_daemon()
     _cut(box, 1)
     box.daemon_up()

@@ -1,8 +1,5 @@
 """A closed laptop: the wall clock goes on by hours in which nothing lived, and no budget is spent."""
 
-import subprocess
-import sys
-
 from marathond.domain import entries as e
 from marathond.domain.outlook import wall_spent_ms
 from tests.support.box import Box, append, script
@@ -103,15 +100,7 @@ def test_a_session_goes_on_after_a_night_asleep(box: Box) -> None:
     """The real daemon notices that the clock moved under a living attempt, records it, asks nobody, and the session is done."""
     asleep, go = box.root / "asleep", box.root / "go"
     asleep.write_text("0")
-    with (box.root / "daemon.err").open("ab") as log:
-        box.daemon = subprocess.Popen(
-            [sys.executable, "-c", SLEEPER, str(asleep)],
-            cwd=box.root,
-            env=box.env,
-            stdin=subprocess.DEVNULL,
-            stderr=log,
-        )
-    box.until(lambda: box.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+    box.daemon_from(SLEEPER, str(asleep))
     waits = f'run = "until test -e {go}; do sleep 0.02; done"'
     plan = (
         f'[limits]\nwall = "1h"\n[[task]]\nid = "a"\nagent = "scripted"\nprompt = {script(waits, append("f", "x"))}\n'

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 from tests.support.box import Box, append, script
 
@@ -38,11 +36,7 @@ def _reboot(box: Box, session: str, boot: str) -> None:
     pids = [e["body"]["pid"] for e in box.entries(session) if e["kind"] == "attempt.started"]
     box.kill_daemon()
     os.kill(pids[-1], signal.SIGKILL)
-    with (box.root / "daemon.err").open("ab") as log:
-        box.daemon = subprocess.Popen(
-            [sys.executable, "-c", ANOTHER_BOOT, boot], cwd=box.root, env=box.env, stdin=subprocess.DEVNULL, stderr=log
-        )
-    box.until(lambda: box.ctl("daemon", "info", "--json").code == 0, "the daemon answers")
+    box.daemon_from(ANOTHER_BOOT, boot)
 
 
 def test_by_default_a_session_goes_on_and_that_is_announced(box: Box) -> None:

@@ -19,17 +19,6 @@ def _supervisor(box: Box, session: str, task: str, attempt: int) -> int:
     return int(json.loads(path.read_text())["pid"])
 
 
-def _marked(session: str) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"MARATHON_ATTEMPT={session}/".encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().decode())
-        except OSError:
-            continue
-    return found
-
-
 def _bodies(box: Box, session: str, kind: str) -> list[dict[str, Any]]:
     return [e["body"] for e in box.entries(session) if e["kind"] == kind]
 
@@ -49,11 +38,11 @@ prompt = {script(append("f", "kept"), first, append("g", "second"))}
 run = "test $(wc -l < f) = 2"
 """
     )
-    box.until(lambda: sum("sleep" in p for p in _marked(session)) >= 2, "the agent is at work")
+    box.until(lambda: sum("sleep" in p for p in box.processes(session)) >= 2, "the agent is at work")
     os.kill(_supervisor(box, session, "a", 1), signal.SIGKILL)
     status = box.wait(session, "done", "failed", "held")
     assert status["state"] == "done", box.ctl("tail", session, "--no-follow").out
-    assert not any("sleep" in p for p in _marked(session))
+    assert not any("sleep" in p for p in box.processes(session))
     assert [b["attempt"] for b in _bodies(box, session, "attempt.lost")] == [1]
     assert _bodies(box, session, "timer.set") == []
     assert box.git("show", f"{status['branch']}:f") == "kept\nkept\n", "the tree was kept"
@@ -126,4 +115,4 @@ timeout = "1s"
     assert {b["task"]: b["outcome"] for b in _bodies(box, session, "attempt.finished")} == {
         "slow": "timeout", "silent": "idle", "checked": "ok",
     }  # fmt: skip
-    assert _marked(session) == []
+    assert box.processes(session) == []

@@ -23,23 +23,12 @@ prompt = {script("hang = true")}
 """
 
 
-def _sql(box: Box, *statements: str) -> None:
-    connection = sqlite3.connect(box.state / "ledger.db")
-    for trigger in [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]:
-        connection.execute(f"DROP TRIGGER {trigger}")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
 def _contract_byte(box: Box, session: str) -> None:
-    _sql(box, "UPDATE contracts SET record = replace(record, 'first', 'fjrst')")
+    box.tamper("UPDATE contracts SET record = replace(record, 'first', 'fjrst')")
 
 
 def _record_byte(box: Box, session: str) -> None:
-    _sql(
-        box,
+    box.tamper(
         f"UPDATE ledger SET record = replace(record, 'attempt.started', 'attempt.started'), "
         f"hash = hash, record = replace(record, '\"pid\":', '\"pjd\":') WHERE stream = 'session:{session}' AND n = 5",
     )
@@ -55,11 +44,11 @@ def _other_commit(box: Box, session: str) -> None:
 
 
 def _last_entry(box: Box, session: str) -> None:
-    _sql(box, "DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
+    box.tamper("DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
 
 
 def _last_entry_of_the_session(box: Box, session: str) -> None:
-    _sql(box, f"DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger WHERE stream = 'session:{session}')")
+    box.tamper(f"DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger WHERE stream = 'session:{session}')")
 
 
 def _tip_ref(box: Box, session: str) -> None:
@@ -67,7 +56,7 @@ def _tip_ref(box: Box, session: str) -> None:
 
 
 def _contract_row(box: Box, session: str) -> None:
-    _sql(box, "DELETE FROM contracts")
+    box.tamper("DELETE FROM contracts")
 
 
 CASES = [

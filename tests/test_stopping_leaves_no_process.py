@@ -2,7 +2,6 @@
 
 import signal
 import time
-from pathlib import Path
 
 from tests.support.box import Box, append, script
 
@@ -22,21 +21,9 @@ prompt = {script(SPAWN, "hang = true")}
 """
 
 
-def _leftovers(session: str) -> list[str]:
-    """Processes that carry the session's marker."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"MARATHON_ATTEMPT={session}/".encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().decode())
-        except OSError:
-            continue
-    return found
-
-
 def _hanging(box: Box) -> str:
     session = box.start(HANG)
-    box.until(lambda: any("sleep" in p for p in _leftovers(session)), "the agent hangs")
+    box.until(lambda: any("sleep" in p for p in box.processes(session)), "the agent hangs")
     return session
 
 
@@ -46,12 +33,12 @@ def test_halt_ends_the_whole_tree_and_the_session_can_be_resumed(box: Box) -> No
     start = time.monotonic()
     assert box.ctl("halt", session).code == 0
     assert time.monotonic() - start < 6
-    assert _leftovers(session) == []
+    assert box.processes(session) == []
     status = box.status(session)
     assert status["state"] == "halted"
     assert box.ctl("halt", session).code == 0
     assert box.ctl("resume", session).code == 0
-    box.until(lambda: any("sleep" in p for p in _leftovers(session)), "the agent hangs again")
+    box.until(lambda: any("sleep" in p for p in box.processes(session)), "the agent hangs again")
     assert box.ctl("resume", session).code == 1
     assert box.task(session, "first")["attempts"] == 1
     box.ctl("abort", session)
@@ -61,7 +48,7 @@ def test_abort_ends_for_good_and_delivers_what_was_done(box: Box) -> None:
     """After `abort` no process is left, the checkpoints are a branch, nothing revives the session, and `halt` is refused with 64."""
     session = _hanging(box)
     assert box.ctl("abort", session).code == 0
-    assert _leftovers(session) == []
+    assert box.processes(session) == []
     status = box.status(session)
     assert status["state"] == "aborted"
     assert box.git("show", f"{status['branch']}:log") == "first\n"
@@ -77,12 +64,12 @@ def test_interrupting_run_halts_the_session(box: Box) -> None:
     run = box.ctl_process("run", str(box.write_plan(HANG)))
     box.until(lambda: box.ctl("list", "--json").json["sessions"], "the session exists")
     session = box.ctl("list", "--json").json["sessions"][0]["session_id"]
-    box.until(lambda: any("sleep" in p for p in _leftovers(session)), "the agent hangs")
+    box.until(lambda: any("sleep" in p for p in box.processes(session)), "the agent hangs")
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=20)
     assert run.returncode == 130, (out, err)
     assert box.status(session)["state"] == "halted"
-    assert _leftovers(session) == []
+    assert box.processes(session) == []
 
 
 def test_daemon_stop_halt_ends_attempts_and_the_next_daemon_goes_on(box: Box) -> None:
@@ -91,8 +78,8 @@ def test_daemon_stop_halt_ends_attempts_and_the_next_daemon_goes_on(box: Box) ->
     assert box.ctl("daemon", "stop", "--halt").code == 0
     assert box.daemon is not None
     box.daemon.wait(timeout=20)
-    assert _leftovers(session) == []
+    assert box.processes(session) == []
     box.daemon_up()
-    box.until(lambda: any("sleep" in p for p in _leftovers(session)), "the agent hangs again")
+    box.until(lambda: any("sleep" in p for p in box.processes(session)), "the agent hangs again")
     assert box.task(session, "hang")["attempts"] == 2
     box.ctl("abort", session)

@@ -1,8 +1,6 @@
 """`halt` and `abort` end the processes of a session even where nothing can be decided or recorded about it."""
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -23,41 +21,16 @@ prompt = {script(SPAWN, "hang = true")}
 SLEEPS = ("300", "301", "304", "305")
 
 
-def _alive(session: str) -> list[str]:
-    """What runs with the session's marker, by its command line."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"MARATHON_ATTEMPT={session}/".encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return [line for line in found if line]
-
-
-def _sql(box: Box, statement: str) -> None:
-    connection = sqlite3.connect(box.state / "ledger.db")
-    for trigger in [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]:
-        connection.execute(f"DROP TRIGGER {trigger}")
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-def _outside(box: Box) -> int:
-    return int((box.state / "head").read_text().split()[1])
-
-
 def _contract_changed(box: Box) -> None:
-    _sql(box, "UPDATE contracts SET record = replace(record, 'agent', 'agemt')")
+    box.tamper("UPDATE contracts SET record = replace(record, 'agent', 'agemt')")
 
 
 def _contract_gone(box: Box) -> None:
-    _sql(box, "DELETE FROM contracts")
+    box.tamper("DELETE FROM contracts")
 
 
 def _head_leads(box: Box) -> None:
-    _sql(box, "DELETE FROM ledger WHERE seq > (SELECT max(seq) - 2 FROM ledger)")
+    box.tamper("DELETE FROM ledger WHERE seq > (SELECT max(seq) - 2 FROM ledger)")
 
 
 @pytest.mark.parametrize("verb", ["halt", "abort"])
@@ -74,13 +47,13 @@ def test_what_runs_is_ended_though_the_request_is_refused(
 ) -> None:
     """The refusal keeps its exit code and says what was ended; no process is left, neither of attempts nor of checks."""
     session = box.start(PLAN)
-    box.until(lambda: all(f"sleep {n}" in " ".join(_alive(session)) for n in SLEEPS), "all of it runs")
-    box.until(lambda: _outside(box) == box.entries()[-1]["seq"], "the head is outside")
+    box.until(lambda: all(f"sleep {n}" in " ".join(box.processes(session)) for n in SLEEPS), "all of it runs")
+    box.until_anchored()
     box.kill_daemon()
     spoil(box)
     box.daemon_up()
     refused = box.ctl(verb, session, "--json")
     assert refused.code == code, refused
     assert "2 of its jobs still ran and were ended" in refused.json["error"]["hint"]
-    assert _alive(session) == []
+    assert box.processes(session) == []
     assert "Nothing of it was running" in box.ctl(verb, session, "--json").json["error"]["hint"]

@@ -1,7 +1,5 @@
 """`start --from` and `retry`: what is done stays done, what failed gets another life."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 from tests.support.box import Box, append, script
@@ -75,7 +73,7 @@ def test_only_what_verifies_is_carried(box: Box) -> None:
     assert box.entries(moved.json["session_id"])[0]["body"]["carried_tasks"] == ["first"], "the ref is not what counts"
     box.wait(moved.json["session_id"], "failed")
     box.stop_daemon()
-    _sql(box, f"UPDATE contracts SET record = replace(record, 'third', 'thjrd') WHERE session_id = '{old}'")
+    box.tamper(f"UPDATE contracts SET record = replace(record, 'third', 'thjrd') WHERE session_id = '{old}'")
     box.daemon_up()
     unfrozen = box.ctl("start", again, "--from", old, "--json")
     assert unfrozen.code == 0, unfrozen
@@ -88,8 +86,7 @@ def test_only_what_verifies_is_carried(box: Box) -> None:
     assert gone.code == 64, gone
     assert "checkpoint" in gone.json["error"]["hint"]
     box.stop_daemon()
-    _sql(
-        box,
+    box.tamper(
         f"UPDATE ledger SET record = replace(record, 'attempt', 'attempu') WHERE stream = 'session:{old}' AND n = 4",
     )
     box.daemon_up()
@@ -97,14 +94,6 @@ def test_only_what_verifies_is_carried(box: Box) -> None:
     assert broken.code == 0, broken
     created = box.entries(broken.json["session_id"])[0]["body"]
     assert created["tip"] == created["base"], "what comes after the break is not believed"
-
-
-def _sql(box: Box, statement: str) -> None:
-    with closing(sqlite3.connect(box.state / "ledger.db")) as ledger:
-        for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            ledger.execute(f"DROP TRIGGER {name}")
-        ledger.execute(statement)
-        ledger.commit()
 
 
 def test_retry_tries_what_failed_and_no_more(box: Box) -> None:

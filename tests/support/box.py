@@ -25,6 +25,7 @@ from marathonctl.streams import read_pages
 from marathond.attempt import lifecycle
 from marathond.domain.errors import MarathonError
 from marathond.places import Places, find_places
+from tests.support.ledgers import tamper
 
 PACE_SECONDS = 0.02
 GIT_CONFIG = {
@@ -149,13 +150,20 @@ class Box:
         """Starts a daemon when none of ours lives, and does not wait; whether it did."""
         if self.daemon is not None and self.daemon.poll() is None:
             return False
-        log = (self.root / "daemon.err").open("ab")
-        with log:
+        self._spawn_daemon("-m", "marathond", "--foreground")
+        return True
+
+    def daemon_from(self, code: str, *args: str) -> None:
+        """Starts a daemon by Python code that is given `args`, in place of one that has ended, and waits until it answers."""
+        self._spawn_daemon("-c", code, *args)
+        self.until(self.answers, "the daemon answers", more=lambda: self.log[-3000:])
+
+    def _spawn_daemon(self, *args: str) -> None:
+        with (self.root / "daemon.err").open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "marathond", "--foreground"], cwd=self.root, env=self.env,
+                [sys.executable, *args], cwd=self.root, env=self.env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
-        return True
 
     def kill_daemon(self) -> None:
         """`kill -9`."""
@@ -212,6 +220,28 @@ class Box:
 
     def running(self, session: str, task: str) -> bool:
         return bool(self.task(session, task)["state"] == "running")
+
+    def processes(self, session: str) -> list[str]:
+        """The command lines of all that runs with the session's marker: attempts, checks, and what they have left."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"MARATHON_ATTEMPT={session}/".encode() in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    # --- the ledger's files -----------------------------------------------------------------------
+
+    def tamper(self, *statements: str, values: tuple[object, ...] = ()) -> None:
+        """See `ledgers.tamper`."""
+        tamper(self.places, *statements, values=values)
+
+    def until_anchored(self) -> None:
+        """Waits until the head outside is the ledger's own: what is missing from then on shows."""
+        outside = lambda: int(self.places.head.read_text().split()[1])  # noqa: E731
+        self.until(lambda: outside() == self.entries()[-1]["seq"], "the head is outside")
 
     # --- the end ----------------------------------------------------------------------------------
 
